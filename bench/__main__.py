@@ -1,0 +1,46 @@
+"""`./xtask bench [FIGURE ...] [--json FILE]`: measures, prints the table, writes the JSON."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.command import command_times
+from bench.report import Figure, table, write_json
+from bench.scale import requests, start_and_memory
+from bench.workspaces import start_to_ready, warm_connect
+
+GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "start": start_to_ready,
+    "connect": warm_connect,
+    "command": command_times,
+    "hub": start_and_memory,
+    "requests": requests,
+}
+DEFAULT_JSON = Path(__file__).parent.parent / ".bench" / "figures.json"
+
+
+def main() -> None:
+    """Measure what was asked for, by default all of it."""
+    parser = argparse.ArgumentParser(prog="xtask bench", description=__doc__)
+    parser.add_argument("figure", nargs="*", type=_group, help=", ".join(GROUPS))
+    parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="FILE")
+    given = parser.parse_args()
+    figures: list[Figure] = []
+    for name in given.figure or GROUPS:
+        print(f"Measuring: {name}", file=sys.stderr)
+        figures += GROUPS[name]()
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    write_json(figures, given.json)
+    print(table(figures))
+    print(f"\nThe same as JSON: {given.json}")
+
+
+def _group(name: str) -> str:
+    if name not in GROUPS:
+        raise argparse.ArgumentTypeError(f"'{name}' is none of {', '.join(GROUPS)}")
+    return name
+
+
+if __name__ == "__main__":
+    main()

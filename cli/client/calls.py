@@ -1,0 +1,189 @@
+"""The REST calls as values: method, path, body and the type of the answer.
+
+One place for every path that a client uses; `sync.Client` and `aio.AsyncClient` carry them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from kworkspace.cli.client import models as m
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request.
+
+    Attributes:
+        method: the HTTP method.
+        path: below the hub's URL, beginning with `/hub/api/`.
+        reply: the type to decode the answer to; `type(None)` when the answer has no body.
+        body: what is sent as JSON.
+        stream: the answer is a stream of server-sent events of `reply`.
+        respond_async: the hub need not wait until it is done (RFC 7240, section 4.1).
+    """
+
+    method: str
+    path: str
+    reply: type[T]
+    body: msgspec.Struct | None = field(default=None)
+    stream: bool = False
+    respond_async: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that the call asks for, whoever carries it."""
+        headers = {} if self.body is None else {"Content-Type": "application/json"}
+        if self.respond_async:
+            headers["Prefer"] = "respond-async"
+        return headers
+
+
+def _user(name: str) -> str:
+    return f"/hub/api/users/{quote(name, safe='')}"
+
+
+def _server(user: str, server: str) -> str:
+    return f"{_user(user)}/servers/{quote(server, safe='')}" if server else f"{_user(user)}/server"
+
+
+def root() -> Call[m.HubRoot]:
+    """The hub's version and the gateway's door; needs no token."""
+    return Call("GET", "/hub/api/", m.HubRoot)
+
+
+def whoami() -> Call[m.User]:
+    """The user that the token stands for."""
+    return Call("GET", "/hub/api/user", m.User)
+
+
+def get_user(name: str) -> Call[m.User]:
+    """One user with their servers."""
+    return Call("GET", _user(name), m.User)
+
+
+def start(user: str, server: str = "") -> Call[None]:
+    """Start a workspace: 202 it is on its way, follow `progress`; 201 it is ready."""
+    return Call("POST", _server(user, server), type(None), respond_async=True)
+
+
+def stop(user: str, server: str = "") -> Call[None]:
+    """Stop a workspace: 204 it is stopped, 202 it is on its way."""
+    return Call("DELETE", _server(user, server), type(None))
+
+
+def progress(user: str, server: str = "") -> Call[m.Progress]:
+    """Follow a start or stop."""
+    return Call("GET", f"{_server(user, server)}/progress", m.Progress, stream=True)
+
+
+def create(user: str, server: str) -> Call[m.Server]:
+    """Make a named workspace without starting it: 201 made, 200 it is there already."""
+    return Call("PUT", _server(user, server), m.Server)
+
+
+def delete(user: str, server: str) -> Call[None]:
+    """Stop and delete a named workspace, its files included: 204 done, 202 on its way."""
+    return Call("DELETE", _server(user, server), type(None), m.StopRequest(remove=True))
+
+
+def keys(user: str) -> Call[list[m.Key]]:
+    """A user's public keys, of whatever source."""
+    return Call("GET", f"{_user(user)}/keys", list[m.Key])
+
+
+def add_key(user: str, request: m.NewKey) -> Call[m.Key]:
+    """Add a key to those that the database keeps: 201."""
+    return Call("POST", f"{_user(user)}/keys", m.Key, request)
+
+
+def remove_key(user: str, id: str) -> Call[None]:
+    """Remove a key of the database; its tokens and sessions end: 204."""
+    return Call("DELETE", f"{_user(user)}/keys/{quote(id, safe='')}", type(None))
+
+
+def users(offset: int = 0, limit: int = 200) -> Call[list[m.User]]:
+    """A page of all users, by name."""
+    return Call("GET", f"/hub/api/users?offset={offset}&limit={limit}", list[m.User])
+
+
+def add_users(request: m.NewUsers) -> Call[list[m.User]]:
+    """Add users: 201."""
+    return Call("POST", "/hub/api/users", list[m.User], request)
+
+
+def change_user(name: str, request: m.UserChange) -> Call[m.User]:
+    """Rename a user, or make them an admin, or no admin any more."""
+    return Call("PATCH", _user(name), m.User, request)
+
+
+def remove_user(name: str) -> Call[None]:
+    """Remove a user with their workspaces, files and all: 204 done, 202 on its way."""
+    return Call("DELETE", _user(name), type(None))
+
+
+def challenge() -> Call[m.Challenge]:
+    """A nonce to sign."""
+    return Call("POST", "/hub/api/auth/challenge", m.Challenge)
+
+
+def new_token(request: m.TokenRequest) -> Call[m.NewToken]:
+    """A signed challenge for a token."""
+    return Call("POST", "/hub/api/auth/token", m.NewToken, request)
+
+
+def revoke_token() -> Call[None]:
+    """End the token that this very call bears."""
+    return Call("DELETE", "/hub/api/auth/token", type(None))
+
+
+def new_user_token(name: str, request: m.UserTokenRequest) -> Call[m.NewToken]:
+    """A token for a user, by who may make one for them."""
+    return Call("POST", f"{_user(name)}/tokens", m.NewToken, request)
+
+
+def authorize(request: m.AuthorizeRequest) -> Call[None]:
+    """Gateway: 204 when an offered key may be this login's, 403 otherwise."""
+    return Call("POST", "/hub/api/gateway/authorize", type(None), request)
+
+
+def open_session(request: m.SessionRequest) -> Call[m.Session]:
+    """Gateway: a login completed."""
+    return Call("POST", "/hub/api/gateway/sessions", m.Session, request)
+
+
+def start_session_server(session: str) -> Call[None]:
+    """Gateway: start the session's workspace; 201 it is ready, 202 it is on its way."""
+    path = f"/hub/api/gateway/sessions/{session}/server"
+    return Call("POST", path, type(None), respond_async=True)
+
+
+def session_progress(session: str) -> Call[m.Progress]:
+    """Gateway: follow the start of the session's workspace."""
+    return Call("GET", f"/hub/api/gateway/sessions/{session}/progress", m.Progress, stream=True)
+
+
+def certificate(session: str, request: m.CertificateRequest) -> Call[m.Certificate]:
+    """Gateway: how to open the session's workspace, once it is ready."""
+    path = f"/hub/api/gateway/sessions/{session}/certificate"
+    return Call("POST", path, m.Certificate, request)
+
+
+def close_session(session: str, end: m.SessionEnd) -> Call[None]:
+    """Gateway: a session ended."""
+    return Call("DELETE", f"/hub/api/gateway/sessions/{session}", type(None), end)
+
+
+def report_gateway(instance: str, report: m.GatewayReport) -> Call[None]:
+    """Gateway: where its door is and which sessions are open; at start and every few seconds."""
+    return Call("PUT", f"/hub/api/gateway/instances/{instance}", type(None), report)
+
+
+def gateway_commands(instance: str) -> Call[m.Command]:
+    """Gateway: the one stream of what the hub wants done."""
+    path = f"/hub/api/gateway/commands?instance={quote(instance, safe='')}"
+    return Call("GET", path, m.Command, stream=True)

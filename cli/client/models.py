@@ -1,0 +1,284 @@
+"""The wire models: what goes over REST, typed, for both sides.
+
+msgspec carries them: it validates while it decodes, names the field that is wrong, imports in a
+fraction of pydantic's time (the command has a budget) and encodes a user in microseconds. Routes
+that JupyterHub has ignore unknown fields, as JupyterHub does; models of our own refuse them.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+# Good in a header (RFC 6750, section 2.1): a client that decodes another one has a broken hub.
+Token = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.~-]{1,512}\Z")]
+
+
+class ServerState(StrEnum):
+    """The one state of a server: stopped -> starting -> ready -> stopping -> stopped."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of a route that JupyterHub has too: unknown fields are ignored."""
+
+
+class OwnStruct(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model of a route of our own: unknown fields are refused."""
+
+
+class ErrorReply(Struct, frozen=True, kw_only=True):
+    """The one shape of an error."""
+
+    status: int
+    message: str
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """A workspace, as JupyterHub shows a server; `status` and `error` are ours."""
+
+    name: str
+    full_name: str
+    ready: bool
+    stopped: bool
+    pending: Literal["spawn", "stop"] | None
+    started: datetime | None
+    last_activity: datetime | None
+    url: str
+    progress_url: str
+    user_options: dict[str, Any]
+    id: str
+    status: ServerState
+    error: str = ""
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A user, as JupyterHub shows one."""
+
+    name: str
+    admin: bool
+    kind: Literal["user", "service"] = "user"
+    roles: list[str] = []
+    groups: list[str] = []
+    scopes: list[str] | None = None
+    server: str | None = None
+    pending: Literal["spawn", "stop"] | None = None
+    created: datetime | None = None
+    last_activity: datetime | None = None
+    servers: dict[str, Server] = {}
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of a start or stop; `ready` and `failed` end the stream.
+
+    `progress` is a percentage, 0 to 100, as in JupyterHub's progress stream. The message of a
+    failure is the reason alone.
+    """
+
+    progress: int = 0
+    message: str = ""
+    ready: bool = False
+    failed: bool = False
+    url: str = ""
+
+
+class SSHDoor(Struct, frozen=True, kw_only=True):
+    """How to reach the gateway: address, and the host keys to pin (OpenSSH public key lines)."""
+
+    host: str
+    port: int
+    host_keys: list[str]
+
+
+class HubRoot(Struct, frozen=True, kw_only=True):
+    """`GET /hub/api/`. `ssh` is None until a gateway has reported itself."""
+
+    version: str
+    ssh: SSHDoor | None = None
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """`GET /health`: it answers, so the process lives; `ready`, as the status of
+    `/health/ready`, tells whether to send requests."""
+
+    ready: bool
+    version: str
+
+
+class Challenge(OwnStruct, frozen=True, kw_only=True):
+    """`POST /auth/challenge`: a nonce to sign, good for `expires_in` seconds and once."""
+
+    nonce: str
+    expires_in: int
+
+
+class TokenRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /auth/token`: the fields of the signed text, and the armored SSH signature."""
+
+    user: str
+    url: str
+    nonce: str
+    signature: str
+    note: str = ""
+
+
+class NewToken(Struct, frozen=True, kw_only=True):
+    """A token, shown once. `expires_in` is seconds, None for one that does not expire."""
+
+    token: Token
+    id: str
+    user: str
+    expires_in: int | None
+    note: str = ""
+
+
+class UserTokenRequest(Struct, frozen=True, kw_only=True):
+    """`POST /users/N/tokens`, as in JupyterHub. `expires_in` is seconds; None never expires."""
+
+    note: str = ""
+    expires_in: int | None = None
+
+
+class UserChange(Struct, frozen=True, kw_only=True):
+    """`PATCH /users/N`, as in JupyterHub: what is given is changed."""
+
+    name: str | None = None
+    admin: bool | None = None
+
+
+class NewUsers(Struct, frozen=True, kw_only=True):
+    """`POST /users`, as in JupyterHub."""
+
+    usernames: list[str]
+    admin: bool = False
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """A group, as JupyterHub shows one."""
+
+    name: str
+    users: list[str] = []
+    kind: Literal["group"] = "group"
+
+
+class GroupUsers(Struct, frozen=True, kw_only=True):
+    """`POST` and `DELETE /groups/N/users`, as in JupyterHub."""
+
+    users: list[str]
+
+
+class Key(OwnStruct, frozen=True, kw_only=True):
+    """A public key of a user.
+
+    `id` names one that the database keeps, in `/users/N/keys/ID`; None is one of another source,
+    which is changed there. `options` are those of its authorized_keys line.
+    """
+
+    id: str | None
+    fingerprint: str
+    type: str
+    comment: str
+    source: Literal["database", "configuration", "directory"]
+    options: str = ""
+    created: datetime | None = None
+    expires: datetime | None = None
+
+
+class NewKey(OwnStruct, frozen=True, kw_only=True):
+    """`POST /users/N/keys`: a line as in an authorized_keys file."""
+
+    key: str
+
+
+class StopRequest(Struct, frozen=True, kw_only=True):
+    """`DELETE /users/N/servers/S`, as in JupyterHub: `remove` deletes it, files and all."""
+
+    remove: bool = False
+
+
+class AuthorizeRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/authorize`: may this key, offered and not yet proven, be this login's?"""
+
+    login: str
+    public_key: str
+    address: str
+
+
+class SessionRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/sessions`: a login that completed, with the user's own proof.
+
+    `signed` is the data that the user's key signed: session identifier and authentication request
+    (RFC 4252, section 7), base64; `signature` the signature over it, base64; `door_signature`,
+    base64, an SSH signature by the gateway's host key over `challenge.door_text` of that session
+    identifier. The hub verifies both, so that a gateway's token alone opens nothing, not even
+    with a login that somebody made at another SSH server.
+    """
+
+    gateway: str
+    login: str
+    public_key: str
+    signed: str
+    signature: str
+    door_signature: str
+    address: str
+    client_version: str = ""
+
+
+class Session(OwnStruct, frozen=True, kw_only=True):
+    """One SSH connection through the gateway, as the hub keeps it."""
+
+    id: str
+    user: str
+    server: Server
+
+
+class CertificateRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/sessions/S/certificate`: the public half of a key of the gateway."""
+
+    public_key: str
+
+
+class Certificate(OwnStruct, frozen=True, kw_only=True):
+    """How to open the session's workspace: where, as whom, with what, and whom to expect there."""
+
+    certificate: str
+    host: str
+    port: int
+    account: str
+    host_key: str
+
+
+class SessionActivity(OwnStruct, frozen=True, kw_only=True):
+    """What one session did; `idle` is seconds since its last input or output."""
+
+    id: str
+    idle: float
+
+
+class GatewayReport(OwnStruct, frozen=True, kw_only=True):
+    """`PUT /gateway/instances/I`: here I am, here my door is, and these sessions are open."""
+
+    door: SSHDoor
+    sessions: list[SessionActivity]
+
+
+class SessionEnd(OwnStruct, frozen=True, kw_only=True):
+    """`DELETE /gateway/sessions/S`: why it ended."""
+
+    reason: str
+
+
+class Command(OwnStruct, frozen=True, kw_only=True):
+    """What the hub tells gateways on `GET /gateway/commands`.
+
+    `end` closes the sessions after showing `message` in their terminals; `message` only shows it.
+    """
+
+    kind: Literal["end", "message"]
+    sessions: list[str]
+    message: str

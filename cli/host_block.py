@@ -1,0 +1,105 @@
+"""The block that `ssh-config` writes: what ssh has to know to reach a hub's workspaces by name.
+
+`ALIAS` is the default workspace and `NAME.ALIAS` each named one, as `Host` lines of their own:
+editors list those, and ssh cannot make a login name of a part of a host's name (ssh_config(5),
+TOKENS). What comes from the hub is checked: no name and no address can write lines of its own.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kworkspace.cli.client.models import SSHDoor
+from kworkspace.cli.client.names import Login, is_dns_label
+from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.marked_block import Part
+from kworkspace.cli.ssh_command import door_options, quoted
+
+DEFAULT_ALIAS = "kworkspace"
+# What ssh_config(5) has no way to say, or what another release of ssh reads in another way.
+_UNSPEAKABLE = re.compile(r'["\\\x00-\x1f\x7f]|\$\{')
+_HOSTS = re.compile(r"^Host (\S+)", re.MULTILINE)
+
+
+def host_names(alias: str, workspaces: Iterable[str]) -> list[str]:
+    """Return the names that ssh can be called with, the default workspace's first."""
+    return [alias, *(f"{name}.{alias}" for name in _named(workspaces))]
+
+
+def host_block(
+    *,
+    url: str,
+    user: str,
+    alias: str,
+    workspaces: Iterable[str],
+    door: SSHDoor,
+    known_hosts: Path,
+    keys: Sequence[Path],
+    only_these: bool,
+) -> str:
+    """Return the lines of the block.
+
+    Args:
+        url: the hub's, as dialled.
+        user: the person's name there.
+        alias: what the default workspace is called.
+        workspaces: the names that the hub tells.
+        door: the gateway's.
+        known_hosts: from `ssh_command.pin`.
+        keys: to offer, in this order; none leaves it to ssh.
+        only_these: offer no other key.
+
+    Raises:
+        HubUnreachable: the door's address cannot be one.
+        UsageFault: a path cannot stand in ssh's configuration.
+    """
+    for path in (known_hosts, *keys):
+        if _UNSPEAKABLE.search(str(path)):
+            raise UsageFault(f"ssh's configuration cannot hold the path {path}: choose another")
+    named = _named(workspaces)
+    lines = [
+        "# Written by `kworkspace ssh-config`, which renews it, and removes it with --remove.",
+        f"Host {' '.join(host_names(alias, named))}",
+        f"    Port {door.port}",
+        *(f"    {name} {value}" for name, value in door_options(url, door, known_hosts).items()),
+        *(["    IdentitiesOnly yes"] if only_these else []),
+        *(f"    IdentityFile {quoted(key)}" for key in keys),
+        f"Host {alias}",
+        f'    User "{Login(user)}"',
+    ]
+    for name in named:
+        lines += [f"Host {name}.{alias}", f'    User "{Login(user, name)}"']
+    # Without it the person's own lines before their first `Host` would belong to ours.
+    lines += ["# What follows is for all hosts, as it was before this block.", "Host *", ""]
+    return "\n".join(lines)
+
+
+def alias_of(url: str, found: Sequence[Part], wanted: str | None) -> str:
+    """Return what the default workspace is called: as wanted, as before, or DEFAULT_ALIAS.
+
+    Args:
+        url: the hub's.
+        found: the parts of ~/.ssh/config.
+        wanted: the person's wish; None for none.
+
+    Raises:
+        UsageFault: another hub's workspace is called so, or it is no good name.
+    """
+    taken = {
+        match[1]: part.url
+        for part in found
+        if part.url and (match := _HOSTS.search(part.content.decode(errors="replace")))
+    }
+    before = next((alias for alias, hub in taken.items() if hub == url), DEFAULT_ALIAS)
+    alias = wanted or before
+    if not is_dns_label(alias):
+        raise UsageFault("--alias: it has 1 to 63 of the characters a-z, 0-9 and '-'")
+    if taken.get(alias, url) != url:
+        raise UsageFault(
+            f"'ssh {alias}' leads to {taken[alias]} already: choose another name with --alias"
+        )
+    return alias
+
+
+def _named(workspaces: Iterable[str]) -> list[str]:
+    return sorted(name for name in workspaces if name and is_dns_label(name))

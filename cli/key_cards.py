@@ -1,0 +1,51 @@
+"""The picture of `keys list`: a card for each key, with its whole fingerprint."""
+
+from collections.abc import Sequence
+
+from kworkspace.cli.reports import KeyReport, ago, until
+from kworkspace.cli.tables import Cell, paragraph
+from kworkspace.cli.terminal import seconds
+
+# How people call the types of OpenSSH's sshkey.c.
+TYPES = {
+    "ssh-ed25519": "Ed25519",
+    "ssh-rsa": "RSA",
+    "sk-ssh-ed25519@openssh.com": "Ed25519, hardware",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA, hardware",
+}
+SOURCES = {
+    "configuration": "in the hub's configuration",
+    "directory": "in the hub's directory of keys",
+}
+
+
+def key_cards(keys: Sequence[KeyReport]) -> list[str]:
+    """Return a card for each key; one line where there is none."""
+    if not keys:
+        return ["You have no key at the hub."]
+    lines: list[str] = []
+    for key in keys:
+        title = Cell(key.comment or "(no comment)", bold=bool(key.comment))
+        lines += ["", *paragraph(title)]
+        lines += paragraph(Cell(key.fingerprint), indent=2)
+        lines += paragraph(Cell(", ".join(_facts(key)), dim=True), indent=2)
+        if key.current:
+            lines += paragraph(Cell("signed this computer in", "green"), indent=2)
+        if key.expires is not None and until(key.expires) <= 0:
+            lines += paragraph(Cell(f"expired {ago(key.expires)}", "red"), indent=2)
+        elif key.expires is not None:
+            text = f"expires in {seconds(until(key.expires))}"
+            lines += paragraph(Cell(text, "yellow"), indent=2)
+        if key.options:
+            lines += paragraph(Cell(f"options: {key.options}"), indent=2)
+    return lines[1:]
+
+
+def _facts(key: KeyReport) -> list[str]:
+    kind = TYPES.get(key.type) or ("ECDSA" if key.type.startswith("ecdsa-") else key.type)
+    facts = [kind]
+    if key.source in SOURCES:
+        facts.append(SOURCES[key.source])
+    if key.created is not None:
+        facts.append(f"added {ago(key.created)}")
+    return facts

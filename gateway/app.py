@@ -1,0 +1,99 @@
+"""The wiring of one gateway process: settings in, a listening door, an orderly end.
+
+It is tied to no parent: the hub that started it may be killed, and the next hub finds it by its
+reports. Only SIGTERM and SIGINT end it.
+"""
+
+import asyncio
+import logging
+import signal
+import uuid
+
+import asyncssh
+
+from kworkspace.cli.client import models as m
+from kworkspace.cli.client.aio import AsyncClient
+from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.gateway.config import Settings
+from kworkspace.gateway.door import Visitor
+from kworkspace.gateway.host_key import load_or_make, public_line
+from kworkspace.gateway.house import House
+from kworkspace.ssh.algorithms import modern_algorithms
+from kworkspace.ssh.version import SERVER_VERSION
+
+log = logging.getLogger(__name__)
+
+LOGIN_GRACE_SECONDS = 30
+KEEPALIVE_SECONDS = 15
+BACKLOG = 512
+
+
+async def serve(settings: Settings) -> None:
+    """Run a gateway until it is told to end.
+
+    Raises:
+        KworkspaceError: it cannot start; one line says why and what to do.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    host_key = load_or_make(settings.host_key)
+    async with _client(settings) as hub:
+        house = House(hub=hub, instance=str(uuid.uuid4()), host_key=host_key)
+        acceptor = await _listen(settings, host_key, house)
+        door = m.SSHDoor(
+            host=settings.public_host,
+            port=settings.public_port or acceptor.get_port(),
+            host_keys=[public_line(host_key)],
+        )
+        log.info("Listening on %s port %s", settings.listen_host, acceptor.get_port())
+        house.begin(door)
+        await stop.wait()
+        log.info("Shutting down")
+        acceptor.close()
+        await house.aclose()
+    log.info("Ended")
+
+
+def _client(settings: Settings) -> AsyncClient:
+    try:
+        return AsyncClient(settings.api_url, settings.token_file)
+    except OSError as error:
+        raise KworkspaceError(
+            f"The token file {settings.token_file} cannot be read: {error.strerror}. Name the file"
+            " with this gateway's API token with --token-file."
+        ) from error
+
+
+async def _listen(
+    settings: Settings, host_key: asyncssh.SSHKey, house: House
+) -> asyncssh.SSHAcceptor:
+    try:
+        return await asyncssh.listen(
+            settings.listen_host,
+            settings.listen_port,
+            config=None,
+            server_factory=lambda: Visitor(house),
+            server_host_keys=[host_key],
+            server_version=SERVER_VERSION,
+            backlog=BACKLOG,
+            host_based_auth=False,
+            password_auth=False,
+            kbdint_auth=False,
+            gss_host=None,
+            agent_forwarding=False,
+            x509_trusted_certs=None,
+            utf8_decode_errors="replace",
+            line_editor=False,
+            encoding=None,
+            compression_algs=None,
+            login_timeout=LOGIN_GRACE_SECONDS,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            **modern_algorithms(),
+        )
+    except OSError as error:
+        raise KworkspaceError(
+            f"Cannot listen on {settings.listen_host} port {settings.listen_port}:"
+            f" {error.strerror or error}. Choose another address with --listen."
+        ) from error

@@ -1,0 +1,146 @@
+"""The gateway's settings: flags, and the environment that the hub gives its services.
+
+What is wrong with them is one line for the person who started it (SystemExit), never a traceback.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_LISTEN = "127.0.0.1:2222"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one gateway runs.
+
+    Attributes:
+        listen_host: the address to listen on.
+        listen_port: the TCP port; 0 takes a free one.
+        host_key: the file of the gateway's own host key; made when it does not exist.
+        api_url: the hub's URL, without `/hub/api`.
+        token_file: the file with the API token.
+        public_host: the name under which people reach the door.
+        public_port: the port under which they do; 0 means the one that it listens on.
+        log_level: a level of `logging`.
+        log_format: "text" or "json", an object per line.
+    """
+
+    listen_host: str
+    listen_port: int
+    host_key: Path
+    api_url: str
+    token_file: Path
+    public_host: str
+    public_port: int
+    log_level: str
+    log_format: str
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port, 0 to 65535")
+    return int(text)
+
+
+def _url(text: str) -> str:
+    url = text.rstrip("/").removesuffix("/hub/api")
+    if not url.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"'{text}' is not the http or https URL of a hub")
+    return url
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kworkspace.gateway",
+        description="The SSH door of a kworkspace hub. Each option can also be set in the"
+        " environment, under the name in brackets.",
+        allow_abbrev=False,
+    )
+
+    def add(flag: str, variable: str, default: str | None, help: str, **kwargs: object) -> None:
+        value = environment.get(variable, default)
+        parser.add_argument(
+            flag,
+            default=value,
+            required=value is None,
+            help=f"{help} [{variable}]",
+            **kwargs,  # type: ignore[arg-type]  # argparse's own keywords
+        )
+
+    add("--listen", "KWORKSPACE_GATEWAY_LISTEN", DEFAULT_LISTEN, "HOST:PORT", type=_address)
+    add(
+        "--host-key",
+        "KWORKSPACE_GATEWAY_HOST_KEY",
+        None,
+        "file of the SSH host key; an ed25519 key is made when there is none",
+        type=Path,
+    )
+    add("--api-url", "KWORKSPACE_API_URL", None, "the hub's URL", type=_url)
+    add(
+        "--token-file",
+        "KWORKSPACE_API_TOKEN_FILE",
+        None,
+        "file with the API token, readable by its owner only",
+        type=Path,
+    )
+    add(
+        "--public-host",
+        "KWORKSPACE_GATEWAY_PUBLIC_HOST",
+        "",
+        "the host name that people dial; default: where it listens",
+    )
+    add(
+        "--public-port",
+        "KWORKSPACE_GATEWAY_PUBLIC_PORT",
+        "0",
+        "the port that people dial; default: where it listens",
+        type=_port,
+    )
+    add(
+        "--log-level",
+        "KWORKSPACE_LOG_LEVEL",
+        "INFO",
+        "DEBUG, INFO, WARNING or ERROR",
+        type=str.upper,
+        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
+    )
+    add(
+        "--log-format",
+        "KWORKSPACE_LOG_FORMAT",
+        "text",
+        "text, or json: one object per line",
+        choices=["text", "json"],
+    )
+    return parser
+
+
+def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings, or end the process with one line and status 2.
+
+    Args:
+        argv: the arguments, without the program's name.
+        environment: default: the process's own.
+    """
+    given = _parser(os.environ if environment is None else environment).parse_args(argv)
+    host, port = given.listen
+    return Settings(
+        listen_host=host,
+        listen_port=port,
+        host_key=given.host_key,
+        api_url=given.api_url,
+        token_file=given.token_file,
+        public_host=given.public_host or host,
+        public_port=given.public_port,
+        log_level=given.log_level,
+        log_format=given.log_format,
+    )

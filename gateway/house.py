@@ -1,0 +1,173 @@
+"""All that goes on behind the door: the live sessions, and what the hub hears and says of them.
+
+`app.serve` makes one; `door.Visitor` reports to it. Nothing here ends because the hub is away:
+running sessions go on, reports and commands are taken up again when it answers.
+"""
+
+import asyncio
+import contextlib
+import logging
+from contextlib import aclosing
+
+import asyncssh
+
+from kworkspace.cli.client import calls
+from kworkspace.cli.client import models as m
+from kworkspace.cli.client.aio import AsyncClient
+from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.cli.client.tasks import Tasks
+from kworkspace.gateway.door import Visitor
+from kworkspace.gateway.endings import Endings
+from kworkspace.gateway.hub import backoff
+from kworkspace.gateway.session import Session
+from kworkspace.gateway.strangers import Strangers
+from kworkspace.gateway.texts import SHUTTING_DOWN
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+DRAIN_SECONDS = 2.0
+MAX_SESSIONS = 64
+"""Connections of one user at one time; each may hold `session.MAX_CHANNELS` channels."""
+
+
+class House:
+    """The state of one gateway process.
+
+    Args:
+        hub: the REST client.
+        instance: this process's name for the hub, a UUID.
+        host_key: the gateway's own, which signs that a login was made here.
+    """
+
+    def __init__(self, *, hub: AsyncClient, instance: str, host_key: asyncssh.SSHKey) -> None:
+        self.hub = hub
+        self.instance = instance
+        self.host_key = host_key
+        self.tasks = Tasks()
+        self._strangers: Strangers[Visitor] = Strangers()
+        self._sessions: set[Session] = set()
+        self._endings = Endings(hub)
+        self._left = asyncio.Event()
+        self._report_now = asyncio.Event()
+
+    def begin(self, door: m.SSHDoor) -> None:
+        """Report to the hub and listen to it from now on.
+
+        Args:
+            door: how people reach this gateway.
+        """
+        self.tasks.spawn(self._report(door), "report")
+        self.tasks.spawn(self._obey(), "commands")
+        self.tasks.spawn(self._endings.run(), "endings")
+
+    # What the door says.
+
+    def arrive(self, visitor: Visitor) -> bool:
+        """Count a connection; False when too many have not logged in."""
+        if not self._strangers.add(visitor, visitor.address):
+            log.warning("Too many wait to log in: refused one from %s", visitor.address)
+            return False
+        return True
+
+    def enter(self, visitor: Visitor, session: Session) -> bool:
+        """Keep a session; False when the user has too many."""
+        self._strangers.discard(visitor)
+        if sum(other.user_name == session.user_name for other in self._sessions) >= MAX_SESSIONS:
+            log.warning("Session of %s refused: they have %s", session.name, MAX_SESSIONS)
+            return False
+        self._sessions.add(session)
+        return True
+
+    def depart(self, visitor: Visitor, session: Session | None, reason: str) -> None:
+        """Let a session go, and tell the hub."""
+        self._strangers.discard(visitor)
+        if session is not None:
+            self.tasks.spawn(self._close(session, reason), "close session")
+
+    async def _close(self, session: Session, reason: str) -> None:
+        await session.aclose()
+        self._sessions.discard(session)
+        self._left.set()
+        if session.id:
+            log.info("Session %s of %s ended: %s", session.id, session.name, reason)
+            self._endings.add(session.id, reason)
+
+    # What the hub hears.
+
+    async def _report(self, door: m.SSHDoor) -> None:
+        """Say every few seconds where the door is and which sessions are open."""
+        attempt = 0
+        while True:
+            self._report_now.clear()
+            sessions = [session.activity() for session in self._sessions if session.id]
+            report = m.GatewayReport(door=door, sessions=sessions)
+            try:
+                await self.hub.send(calls.report_gateway(self.instance, report))
+            except KworkspaceError as error:
+                if attempt == 0:
+                    log.warning("The hub takes no report: %s", error.message)
+                await asyncio.sleep(backoff(attempt, RETRY_SECONDS))
+                attempt += 1
+                continue
+            if attempt:
+                log.info("The hub takes reports again")
+            attempt = 0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._report_now.wait(), REPORT_SECONDS)
+
+    # What the hub says.
+
+    async def _obey(self) -> None:
+        """Hold the stream of commands open."""
+        attempt = 0
+        while True:
+            try:
+                async with aclosing(
+                    self.hub.stream(calls.gateway_commands(self.instance))
+                ) as stream:
+                    async for command in stream:
+                        attempt = 0
+                        self._carry_out(command)
+            except KworkspaceError as error:
+                if attempt == 0:
+                    log.warning("No commands from the hub: %s", error.message)
+            # A hub that restarted knows neither door nor sessions: tell it as soon as it answers.
+            self._report_now.set()
+            await asyncio.sleep(backoff(attempt, RETRY_SECONDS))
+            attempt += 1
+
+    def _carry_out(self, command: m.Command) -> None:
+        named = frozenset(command.sessions)
+        for session in [session for session in self._sessions if session.id in named]:
+            if command.kind == "message":
+                session.show(command.message)
+            else:
+                log.info("Session %s is ended by the hub", session.id)
+                self.tasks.spawn(self._end({session}, command.message), "end session")
+
+    async def _end(self, sessions: set[Session], message: str) -> None:
+        """End sessions: first what is on its way arrives, then the connections are cut."""
+        for session in sessions:
+            session.hang_up(message)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while sessions & self._sessions:
+                    self._left.clear()
+                    await self._left.wait()
+        for session in sessions & self._sessions:
+            session.cut(message)
+
+    async def aclose(self) -> None:
+        """Tell every session that the gateway goes, end them, and tell the hub."""
+        for visitor in self._strangers:
+            visitor.send_away(SHUTTING_DOWN)
+        await self._end(set(self._sessions), SHUTTING_DOWN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._sessions:
+                    self._left.clear()
+                    await self._left.wait()
+                await self._endings.drained()
+        await self.tasks.aclose()

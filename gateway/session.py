@@ -1,0 +1,319 @@
+"""One session: a user's SSH connection, once it has proven who it is.
+
+It tells the hub, has the workspace started when a channel wants it, and holds the one connection
+into the workspace that all channels share. It decides nothing about who may do what: the hub does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from contextlib import aclosing
+
+import asyncssh
+
+from kworkspace.cli.client import calls
+from kworkspace.cli.client import models as m
+from kworkspace.cli.client.aio import AsyncClient
+from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, StartFailed
+from kworkspace.cli.client.names import parse_login
+from kworkspace.cli.client.tasks import Tasks
+from kworkspace.gateway import workspace
+from kworkspace.gateway.backward import join_agents, listen
+from kworkspace.gateway.flow import Joined, Side, watch_stalls
+from kworkspace.gateway.forward import Forward, unseen
+from kworkspace.gateway.hub import AWAY, backoff, patient
+from kworkspace.gateway.relay import SessionRelay, Show
+from kworkspace.gateway.texts import RESTARTING, plain
+
+log = logging.getLogger(__name__)
+
+START_PATIENCE_SECONDS = 60.0
+MAX_CHANNELS = 100
+"""Channels, forwards among them, that one connection may have open at one time."""
+MAX_LISTENERS = 100
+"""Listeners (ssh -R) that one connection may ask for."""
+
+_Outcome = asyncssh.SSHClientConnection | KworkspaceError
+
+
+class Session:
+    """A login that completed.
+
+    Args:
+        hub: the REST client.
+        user: the user's SSH connection.
+        request: the login with its proof, for the hub.
+
+    Attributes:
+        id: the hub's name for it; "" until the hub has opened it.
+        name: the login name, harmless to print.
+        user_name: who logged in, be it to another's workspace.
+        tasks: what runs for it; ends with it.
+    """
+
+    def __init__(
+        self, *, hub: AsyncClient, user: asyncssh.SSHServerConnection, request: m.SessionRequest
+    ) -> None:
+        self.id = ""
+        self.name = plain(request.login)
+        self.user_name = parse_login(request.login).actor
+        self.tasks = Tasks()
+        self._hub = hub
+        self._user = user
+        self._request = request
+        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        self._opened = asyncio.get_running_loop().create_future()
+        self._active = asyncio.get_running_loop().time()
+        self._watchers: list[Show] = []
+        self._early: asyncio.Task[_Outcome] | None = None
+        self._up: asyncio.Task[_Outcome] | None = None
+        self._joined: set[Joined] = set()
+        self._agent_lent = False
+        self._listeners = 0
+        self._stalled: set[Side] = set()
+        watch_stalls(user, lambda stalled: self._stall("user", stalled))
+
+    async def open(self) -> None:
+        """Have the hub verify the proof and open the session; disconnect the user if it does not.
+
+        When the workspace runs, the way into it is opened at once, before a channel asks.
+        """
+        try:
+            session = await patient(self._hub, calls.open_session(self._request), once=True)
+        except AWAY as error:
+            log.warning("Session of %s turned away: %s", self.name, error.message)
+            self.cut(RESTARTING, asyncssh.DISC_SERVICE_NOT_AVAILABLE)
+        except KworkspaceError as error:
+            log.warning("Session of %s refused: %s", self.name, error.message)
+            self.cut(error.message)
+        else:
+            self.id = session.id
+            log.info("Session %s of %s opened", self.id, self.name)
+            if session.server.ready:
+                self._early = self.tasks.spawn(self._attempt(self._connect()), "early connect")
+            self._opened.set_result(None)
+        finally:
+            if not self._opened.done():
+                self._opened.cancel()
+                self.cut("The session could not be opened; tell your administrator.")
+
+    async def workspace(self, show: Show) -> asyncssh.SSHClientConnection:
+        """Return the connection into the workspace, started if need be.
+
+        Args:
+            show: called with each new line of progress while it starts.
+
+        Raises:
+            KworkspaceError: there is none to be had; the message is for the user.
+        """
+        await asyncio.shield(self._opened)
+        if self._up is None or (self._up.done() and not _usable(self._up.result())):
+            self._up = self.tasks.spawn(self._attempt(self._bring_up()), "bring up workspace")
+        self._watchers.append(show)
+        try:
+            outcome = await asyncio.shield(self._up)
+        finally:
+            self._watchers.remove(show)
+        if isinstance(outcome, KworkspaceError):
+            raise outcome
+        return outcome
+
+    async def _attempt(self, work: Awaitable[asyncssh.SSHClientConnection]) -> _Outcome:
+        """Return the error that is for the user: several may wait for it, or nobody."""
+        try:
+            return await work
+        except AWAY as error:
+            log.warning("Session %s: %s", self.id, error.message)
+            return HubUnreachable(RESTARTING)
+        except KworkspaceError as error:
+            log.warning("Session %s: %s", self.id, error.message)
+            return error
+
+    async def _bring_up(self) -> asyncssh.SSHClientConnection:
+        if self._early is not None:
+            early, self._early = await self._early, None
+            if not isinstance(early, KworkspaceError) and not early.is_closed():
+                return early
+        await patient(self._hub, calls.start_session_server(self.id))
+        await self._follow_start()
+        return await self._connect()
+
+    async def _follow_start(self) -> None:
+        """Wait until the workspace is ready, also over a restart of the hub.
+
+        Raises:
+            StartFailed: with the spawner's reason and what to do.
+        """
+        seen: set[str] = set()
+        loop = asyncio.get_running_loop()
+        deadline, attempt = loop.time() + START_PATIENCE_SECONDS, 0
+        while True:
+            try:
+                async with aclosing(self._hub.stream(calls.session_progress(self.id))) as stream:
+                    async for event in stream:
+                        if event.failed:
+                            raise StartFailed(_failure(event.message))
+                        # That it is ready is news only to who has seen it start.
+                        if (
+                            event.message
+                            and event.message not in seen
+                            and (seen or not event.ready)
+                        ):
+                            seen.add(event.message)
+                            self._show(event.message)
+                            deadline, attempt = loop.time() + START_PATIENCE_SECONDS, 0
+                        if event.ready:
+                            return
+            except AWAY as error:
+                log.info("Session %s waits for the hub: %s", self.id, error.message)
+            if loop.time() > deadline:
+                raise HubUnreachable("The hub does not say how the start goes on")
+            await asyncio.sleep(backoff(attempt, 2.0))
+            attempt += 1
+
+    def _show(self, line: str) -> None:
+        for show in tuple(self._watchers):
+            show(line)
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        public_key = self._key.export_public_key().decode("ascii")
+        request = m.CertificateRequest(public_key=public_key)
+        ticket = await patient(self._hub, calls.certificate(self.id, request))
+        conn = await workspace.connect(ticket, self._key)
+        watch_stalls(conn, lambda stalled: self._stall("workspace", stalled))
+        join_agents(conn, self._user, self._to_agent)
+        return conn
+
+    # Its channels.
+
+    def _check_room(self) -> None:
+        if len(self._joined) >= MAX_CHANNELS:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE, "Too many channels in this connection"
+            )
+
+    def relay(self) -> SessionRelay:
+        """Make the relay of one more session channel.
+
+        Raises:
+            ChannelOpenError: there are too many; asyncssh tells the user.
+        """
+        self._check_room()
+        relay = SessionRelay(self, self._user)
+        self._join(relay)
+        return relay
+
+    def forward(self, near: Side = "user") -> Forward:
+        """Make the relay of one more forwarded channel; raises as `relay` does.
+
+        Args:
+            near: the side from which it comes.
+        """
+        self._check_room()
+        forward = Forward(self, near)
+        self._join(forward)
+        return forward
+
+    def lend_agent(self) -> None:
+        """The user lends their agent to the workspace, until this session ends."""
+        self._agent_lent = True
+
+    def _to_agent(self) -> Forward:
+        if not self._agent_lent:
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "The user has lent no agent"
+            )
+        return self.forward("workspace")
+
+    async def listen(self, host: str, port: int) -> asyncssh.SSHListener | bool:
+        """Have the workspace listen for the user (ssh -R), where its own rules allow it.
+
+        Args:
+            host: the address, as the user wrote it.
+            port: 0 takes a free one.
+
+        Returns:
+            The listener, or False: refused.
+        """
+        if self._listeners >= MAX_LISTENERS:
+            return False
+        self._listeners += 1
+        try:
+            conn = await self.workspace(unseen)
+            return await listen(conn, self._user, host, port, lambda: self.forward("workspace"))
+        except (KworkspaceError, asyncssh.ChannelListenError) as error:
+            log.info("Session %s: nothing listens on port %s: %s", self.id, port, plain(str(error)))
+            return False
+
+    def _join(self, joined: Joined) -> None:
+        self._joined.add(joined)
+        for side in self._stalled:
+            joined.flow_to(side).stop("transport")
+
+    def leave(self, joined: Joined) -> None:
+        """A relay has ended."""
+        self._joined.discard(joined)
+
+    def _stall(self, side: Side, stalled: bool) -> None:
+        (self._stalled.add if stalled else self._stalled.discard)(side)
+        for joined in tuple(self._joined):
+            flow = joined.flow_to(side)
+            (flow.stop if stalled else flow.go)("transport")
+
+    def _relays(self) -> list[SessionRelay]:
+        return [joined for joined in self._joined if isinstance(joined, SessionRelay)]
+
+    def touch(self) -> None:
+        """Something was typed or printed."""
+        self._active = asyncio.get_running_loop().time()
+
+    def activity(self) -> m.SessionActivity:
+        """Return what the hub wants to know every few seconds."""
+        idle = asyncio.get_running_loop().time() - self._active
+        return m.SessionActivity(id=self.id, idle=max(0.0, idle))
+
+    def show(self, message: str) -> None:
+        """Show a message once in each of the user's terminals, or once if there is none."""
+        relays = self._relays()
+        for relay in [relay for relay in relays if relay.user.has_pty] or relays[:1]:
+            relay.notify(message)
+
+    # Its end.
+
+    def hang_up(self, message: str) -> None:
+        """Show why, and end every channel; what was written before still arrives."""
+        relays = self._relays()
+        if not relays:
+            self.cut(message)
+        self.show(message)
+        for relay in relays:
+            relay.end()
+
+    def cut(self, message: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
+        """Disconnect the user's side, without waiting for anything (RFC 4253, section 11.1)."""
+        if not self._user.is_closed():
+            self._user.disconnect(code, plain(message))
+
+    async def aclose(self) -> None:
+        """The user's connection has ended: end what runs for it."""
+        self._opened.cancel()
+        await self.tasks.aclose()
+        for task in (self._early, self._up):
+            if task is not None and not task.cancelled():
+                outcome = task.result()
+                if isinstance(outcome, asyncssh.SSHClientConnection):
+                    outcome.close()
+                    await outcome.wait_closed()
+
+
+def _usable(outcome: _Outcome) -> bool:
+    return isinstance(outcome, asyncssh.SSHClientConnection) and not outcome.is_closed()
+
+
+def _failure(reason: str) -> str:
+    """Return reason and what to do; spawners write reasons with and without a full stop."""
+    reason = reason.rstrip(".") or "the hub gave no reason"
+    return (
+        f"Your workspace did not start: {reason}. Try again; if it stays like this, show this line"
+        " to your administrator."
+    )

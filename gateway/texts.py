@@ -1,0 +1,56 @@
+"""What a terminal or a log shows: one line, without anything that a terminal would obey.
+
+Names, reasons and messages come from people and from other programs. Escape sequences in them
+must not reach a screen (nor a log that somebody reads on one).
+"""
+
+import logging
+import sys
+import unicodedata
+
+from kworkspace.cli.client.json_log import JsonFormatter
+
+RESTARTING = "The hub is restarting; try again in a few seconds."
+SHUTTING_DOWN = "The gateway is shutting down; your workspace keeps running."
+WORKSPACE_LOST = (
+    "The connection to your workspace was lost; it may have been stopped. Connect again."
+)
+
+_MAX_LINE = 1000
+
+
+def plain(text: str) -> str:
+    """Return the text as one harmless line: control and format characters are written out."""
+    line = text[:_MAX_LINE] + ("..." if len(text) > _MAX_LINE else "")
+    return "".join(
+        char
+        if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+        else _code(char)
+        for char in line
+    )
+
+
+def _code(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+class PlainFormatter(logging.Formatter):
+    """Makes each record's message harmless; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        record.message = plain(record.message)
+        return super().formatMessage(record)
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """Log to stderr; asyncssh only warns, since it would write commands and environments.
+
+    Args:
+        level: the least level that is shown.
+        form: "text" or "json".
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    plainly = PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if form == "json" else plainly)
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)

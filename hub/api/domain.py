@@ -1,0 +1,69 @@
+"""What the handlers call: the domain's objects, handed over once, typed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import jinja2
+
+from kworkspace.cli.client.models import User
+from kworkspace.hub.admission import Admission
+from kworkspace.hub.api.addresses import Networks
+from kworkspace.hub.api.streams import Streams
+from kworkspace.hub.api.underway import UnderWay
+from kworkspace.hub.api.views import user_view
+from kworkspace.hub.audit import Audit
+from kworkspace.hub.gateways import Gateways
+from kworkspace.hub.groups import Groups
+from kworkspace.hub.keys import Keys
+from kworkspace.hub.login import SignIn
+from kworkspace.hub.people import People
+from kworkspace.hub.progress import ProgressBoard
+from kworkspace.hub.readmodel import ReadModel, UserRow
+from kworkspace.hub.scopes import Role
+from kworkspace.hub.servers import Servers
+from kworkspace.hub.sessions import Sessions
+from kworkspace.hub.tokens import Tokens
+
+
+@dataclass(slots=True)
+class Domain:
+    """The objects.
+
+    Attributes:
+        ready: whether the hub has adopted what runs, and has not been told to end.
+        in_step: waits until what any hub has answered before is seen here.
+        fresh: says whether it has lately seen what other hubs on its database have changed.
+        under_way: the requests that are being answered.
+        api_prefix: the path of the API, as `/hub/api`.
+        service_roles: what each service may do.
+        slow_spawn_seconds: how long a start or stop is waited for before it is answered with 202.
+        trusted_proxies: whose word on where a request came from counts.
+    """
+
+    readmodel: ReadModel
+    servers: Servers
+    tokens: Tokens
+    sign_in: SignIn
+    admission: Admission
+    people: People
+    keys: Keys
+    groups: Groups
+    sessions: Sessions
+    gateways: Gateways
+    board: ProgressBoard
+    audit: Audit
+    streams: Streams
+    templates: jinja2.Environment
+    service_roles: Mapping[str, Role]
+    api_prefix: str
+    slow_spawn_seconds: float
+    fresh: Callable[[], bool]
+    in_step: Callable[[], Awaitable[None]]
+    trusted_proxies: Networks = ()
+    ready: bool = False
+    under_way: UnderWay = field(default_factory=UnderWay)
+
+    def view_of_user(self, row: UserRow) -> User:
+        """Return a user as REST shows them."""
+        admin = self.admission.is_admin(row.name)
+        return user_view(row, self.readmodel, self.api_prefix, admin=admin)

@@ -1,0 +1,107 @@
+"""`/gateway/*`: what only a gateway may ask for."""
+
+from kworkspace.cli.client.models import (
+    AuthorizeRequest,
+    CertificateRequest,
+    GatewayReport,
+    Session,
+    SessionEnd,
+    SessionRequest,
+)
+from kworkspace.hub.api.base import BaseHandler
+from kworkspace.hub.api.servers import reply_started
+from kworkspace.hub.api.views import server_view
+from kworkspace.hub.scopes import Scope
+
+
+class AuthorizeHandler(BaseHandler):
+    """May an offered key be this login's?"""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    def post(self) -> None:
+        """204: it may. 403: it may not, for whatever reason."""
+        self.domain.sessions.authorize(self.body(AuthorizeRequest))
+        self.set_status(204)
+        self.finish()
+
+
+class SessionsHandler(BaseHandler):
+    """Logins that completed."""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    async def post(self) -> None:
+        """Return Session, for a proof."""
+        id, server = await self.domain.sessions.open(self.body(SessionRequest))
+        view = server_view(server, self.domain.api_prefix)
+        self.reply(Session(id=id, user=server.user, server=view), 201)
+
+
+class SessionHandler(BaseHandler):
+    """One session."""
+
+    scopes = {"DELETE": Scope.GATEWAY}
+
+    async def delete(self, session_id: str) -> None:
+        """It has ended."""
+        await self.domain.sessions.close(session_id, self.body(SessionEnd))
+        self.set_status(204)
+        self.finish()
+
+
+class SessionServerHandler(BaseHandler):
+    """The workspace of a session."""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    async def post(self, session_id: str) -> None:
+        """Start it: 201 it is ready, 202 it is on its way."""
+        await reply_started(self, await self.domain.sessions.start_server(session_id))
+
+
+class SessionProgressHandler(BaseHandler):
+    """The start of a session's workspace."""
+
+    scopes = {"GET": Scope.GATEWAY}
+
+    async def get(self, session_id: str) -> None:
+        """Stream Progress."""
+        row = await self.domain.sessions.server_of(session_id)
+        await self.reply_events(self.domain.board.follow(row))
+
+
+class SessionCertificateHandler(BaseHandler):
+    """What opens a session's workspace."""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    async def post(self, session_id: str) -> None:
+        """Return Certificate."""
+        request = self.body(CertificateRequest)
+        source = self.request.remote_ip or ""
+        self.reply(
+            await self.domain.sessions.certificate(session_id, request.public_key, source), 201
+        )
+
+
+class GatewayHandler(BaseHandler):
+    """A gateway's report of itself."""
+
+    scopes = {"PUT": Scope.GATEWAY}
+
+    async def put(self, instance: str) -> None:
+        """Take it over."""
+        await self.domain.sessions.report(instance[:64], self.body(GatewayReport))
+        self.set_status(204)
+        self.finish()
+
+
+class GatewayCommandsHandler(BaseHandler):
+    """What gateways are to do."""
+
+    scopes = {"GET": Scope.GATEWAY}
+
+    async def get(self) -> None:
+        """Stream Command."""
+        await self.reply_events(self.domain.gateways.commands())

@@ -1,0 +1,36 @@
+"""`/hub/api/` and `/health`: what answers without a token."""
+
+from kworkspace.cli.client.models import Health, HubRoot
+from kworkspace.hub import __version__
+from kworkspace.hub.api.base import PUBLIC, BaseHandler
+
+
+class RootHandler(BaseHandler):
+    """The version, and the gateway's door with the host keys to pin."""
+
+    scopes = {"GET": PUBLIC}
+
+    def get(self) -> None:
+        """Return HubRoot."""
+        self.reply(HubRoot(version=__version__, ssh=self.domain.gateways.door()))
+
+
+class HealthHandler(BaseHandler):
+    """It answers, so the process lives (a liveness probe)."""
+
+    scopes = {"GET": PUBLIC}
+
+    def get(self) -> None:
+        """Return Health."""
+        self.reply(Health(ready=self.domain.ready, version=__version__))
+
+
+class ReadyHandler(BaseHandler):
+    """Whether to send requests here (a readiness probe)."""
+
+    scopes = {"GET": PUBLIC}
+
+    def get(self) -> None:
+        """Return Health: 503 until what runs is adopted, from SIGTERM on, and without database."""
+        ready = self.domain.ready and self.domain.fresh()
+        self.reply(Health(ready=ready, version=__version__), 200 if ready else 503)

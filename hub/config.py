@@ -1,0 +1,336 @@
+"""The hub's own options; an admin of JupyterHub knows most of them by name."""
+
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from traitlets import Bool, Dict, Enum, Float, Integer, List, TraitError, Unicode, default, validate
+from traitlets.config import Application
+
+from kworkspace.authenticators.base import Authenticator
+from kworkspace.cli.client.challenge import normal_url
+from kworkspace.cli.client.errors import BadRequest
+from kworkspace.cli.client.names import parse_user_name
+from kworkspace.hub.api.addresses import trusted_networks
+from kworkspace.hub.groups import parse_group_name
+from kworkspace.hub.plugins import EntryPointType
+from kworkspace.hub.scopes import Role
+from kworkspace.hub.services import Service
+from kworkspace.spawners.base import Spawner
+
+_LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
+_PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_SERVICE_KEYS = {"name", "command", "environment", "cwd", "admin"}
+
+
+class HubOptions(Application):
+    """What can be set as `c.Hub.*`."""
+
+    log_level = Enum(
+        (*_LEVELS, *(logging.getLevelName(level) for level in _LEVELS)),
+        default_value=logging.INFO,
+        help="The least level that is logged.",
+    ).tag(config=True)
+
+    log_format = Unicode(
+        "%(asctime)s.%(msecs)03d %(levelname)s %(name)s%(request)s %(message)s",
+        help="A line of the log; `request` is the request's id, if it belongs to one.",
+    ).tag(config=True)
+
+    log_json = Bool(
+        False,
+        help="""Log one JSON object per line instead, and have the services do so: `time` (ISO 8601,
+        UTC), `level`, `logger`, `message`, and where there are any `request_id` and `exc`.""",
+    ).tag(config=True)
+
+    file: Path | None = None  # the configuration file that was read
+
+    data_dir = Unicode(
+        help="""Where database, keys, service files and, with the local spawner, the homes are.
+
+        Default: $XDG_DATA_HOME/kworkspace, which is ~/.local/share/kworkspace.""",
+    ).tag(config=True)
+
+    @default("data_dir")
+    def _default_data_dir(self) -> str:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        return str(Path(base) / "kworkspace")
+
+    @validate("data_dir")
+    def _absolute_data_dir(self, proposal: Any) -> str:
+        return str(Path(proposal["value"]).expanduser().absolute())
+
+    db_url = Unicode(
+        help="""The database, as an SQLAlchemy URL. Default: SQLite, `hub.sqlite` in data_dir.
+
+        One hub at a time uses an SQLite file.""",
+    ).tag(config=True)
+
+    @default("db_url")
+    def _default_db_url(self) -> str:
+        return f"sqlite:///{self.data_dir}/hub.sqlite"
+
+    bind_url = Unicode(
+        "http://127.0.0.1:8000",
+        help="""Where the hub listens for HTTP.
+
+        Anything but a loopback address belongs behind a proxy that speaks TLS.""",
+    ).tag(config=True)
+
+    base_url = Unicode(
+        "/", help="The path that everything but /health is below, as `/kworkspace/`."
+    ).tag(config=True)
+
+    @validate("base_url")
+    def _slashes(self, proposal: Any) -> str:
+        path = proposal["value"].strip("/")
+        if path and not all(_PATH_SEGMENT.fullmatch(segment) for segment in path.split("/")):
+            raise TraitError(f"The 'base_url' trait expected a path as /kworkspace/, not '{path}'")
+        return f"/{path}/" if path else "/"
+
+    hub_connect_url = Unicode(
+        help="""The URL by which services reach the hub, without base_url, as in JupyterHub.
+
+        With several hubs it is that of the balancer before them. Default: bind_url.""",
+    ).tag(config=True)
+
+    @validate("hub_connect_url")
+    def _connectable_url(self, proposal: Any) -> str:
+        url = str(proposal["value"]).rstrip("/")
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.path
+            usable = usable and not parts.query and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if url and not usable:
+            raise TraitError(f"The 'hub_connect_url' trait expected http://HOST:PORT, not '{url}'")
+        return url
+
+    public_urls = List(
+        Unicode(),
+        help="""The URLs that people reach the hub by; a signed challenge must be for one of them.
+
+        Default: bind_url, and its loopback names when it listens there.""",
+    ).tag(config=True)
+
+    @default("public_urls")
+    def _default_public_urls(self) -> list[str]:
+        parts = self.bind_parts("bind_url")
+        names = {parts.hostname}
+        if parts.hostname in _LOCAL:
+            names = {"127.0.0.1", "localhost", "[::1]"}
+        path = self.base_url.rstrip("/")
+        return sorted(f"{parts.scheme}://{name}:{parts.port}{path}" for name in names)
+
+    @validate("public_urls")
+    def _urls(self, proposal: Any) -> list[str]:
+        try:
+            return [normal_url(url) for url in proposal["value"]]
+        except BadRequest as error:
+            raise TraitError(f"The 'public_urls' trait: {error}") from None
+
+    trusted_downstream_ips = List(
+        Unicode(),
+        help="""Addresses or networks of the proxies in front of the hub, as in JupyterHub.
+
+        What they say in X-Forwarded-For and X-Forwarded-Proto counts; anybody else's does not.""",
+    ).tag(config=True)
+
+    @validate("trusted_downstream_ips")
+    def _addresses(self, proposal: Any) -> list[str]:
+        try:
+            trusted_networks(proposal["value"])
+        except ValueError as error:
+            raise TraitError(f"The 'trusted_downstream_ips' trait: {error}") from None
+        return list(proposal["value"])
+
+    ssh_bind_url = Unicode(
+        "ssh://127.0.0.1:2222", help="Where the gateway, which the hub runs, listens for SSH."
+    ).tag(config=True)
+
+    @validate("bind_url", "ssh_bind_url")
+    def _usable_url(self, proposal: Any) -> str:
+        name, value = proposal["trait"].name, proposal["value"]
+        scheme = "ssh" if name == "ssh_bind_url" else "http"
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme == scheme and parts.hostname and parts.port is not None
+        except ValueError:
+            usable = False
+        if not usable or parts.path not in {"", "/"}:
+            raise TraitError(f"The '{name}' trait expected {scheme}://ADDRESS:PORT, not '{value}'")
+        return str(value)
+
+    def bind_parts(self, trait: str) -> SplitResult:
+        """Return the address of `bind_url` or `ssh_bind_url`, parsed."""
+        url: str = getattr(self, trait)
+        return urlsplit(url)
+
+    spawner_class = EntryPointType(
+        "local",
+        klass=Spawner,
+        entry_point_group="kworkspace.spawners",
+        help="How workspaces are started: a name, a class or a dotted path.",
+    ).tag(config=True)
+
+    authenticator_class = EntryPointType(
+        "ssh-key",
+        klass=Authenticator,
+        entry_point_group="kworkspace.authenticators",
+        help="Who may come in: a name, a class or a dotted path.",
+    ).tag(config=True)
+
+    services: List[dict[str, Any]] = List(
+        help="""Services that the hub runs: dictionaries with `name`, `command` (a list), and, if
+        wanted, `environment`, `cwd` and `admin`.
+
+        The gateway is one by default; an entry of the same name replaces it, and with an empty
+        command the hub runs none.""",
+    ).tag(config=True)
+
+    @validate("services")
+    def _usable_services(self, proposal: Any) -> list[dict[str, Any]]:
+        for index, service in enumerate(proposal["value"]):
+            problem = _service_problem(service)
+            if problem:
+                raise TraitError(f"The 'services' trait, entry {index + 1}: {problem}")
+        return list(proposal["value"])
+
+    concurrent_spawn_limit = Integer(
+        100, min=0, help="How many workspaces start at once; more are told to retry. 0: no limit."
+    ).tag(config=True)
+
+    active_server_limit = Integer(
+        0, min=0, help="How many workspaces run at once. 0: no limit."
+    ).tag(config=True)
+
+    allow_named_servers = Bool(
+        False, help="Whether a person may have named workspaces beside the default one."
+    ).tag(config=True)
+
+    load_groups = Dict(
+        help="""Groups to make at the start: `{"ml": ["alice", "bob"]}`, or as in JupyterHub
+        `{"ml": {"users": ["alice", "bob"]}}`.
+
+        Users are put into them and never taken out. Hooks and spawners see a workspace's
+        groups.""",
+    ).tag(config=True)
+
+    @validate("load_groups")
+    def _usable_groups(self, proposal: Any) -> dict[str, list[str]]:
+        try:
+            return {
+                parse_group_name(name): _members(name, of) for name, of in proposal["value"].items()
+            }
+        except BadRequest as error:
+            raise TraitError(f"The 'load_groups' trait: {error}") from None
+
+    def group_users(self) -> set[str]:
+        """Return the users that `load_groups` names."""
+        return {user for users in self.load_groups.values() for user in users}
+
+    named_server_limit_per_user = Integer(
+        0, min=0, help="How many named workspaces a person may have. 0: no limit."
+    ).tag(config=True)
+
+    slow_spawn_timeout = Float(
+        10.0,
+        min=0.0,
+        help="Seconds that a request waits for a start or stop before it answers 202.",
+    ).tag(config=True)
+
+    token_expires_in = Integer(
+        86400, min=60, help="Seconds that a token lasts which a person got by signing in."
+    ).tag(config=True)
+
+    cookie_secret_file = Unicode(
+        help="The file with the secret for signed values. Default: `cookie_secret` in data_dir."
+    ).tag(config=True)
+
+    @default("cookie_secret_file")
+    def _default_cookie_secret_file(self) -> str:
+        return str(Path(self.data_dir) / "cookie_secret")
+
+    gateway_host_key_file = Unicode(
+        help="""The gateway's SSH host key, made if there is none. Default: `gateway_host_key` in
+        data_dir. People pin it, and the hub takes no login that was made at another door.""",
+    ).tag(config=True)
+
+    @default("gateway_host_key_file")
+    def _default_gateway_host_key_file(self) -> str:
+        return str(Path(self.data_dir) / "gateway_host_key")
+
+    template_vars = Dict(
+        help="""More variables for the pages' templates, as in JupyterHub.
+
+        `commands`, a list of lines, is what the home page tells people to type.""",
+    ).tag(config=True)
+
+    events_retention_days = Integer(
+        365, min=0, help="Days after which a row of the audit log is deleted. 0: never."
+    ).tag(config=True)
+
+    def managed_services(self) -> tuple[list[Service], dict[str, Role]]:
+        """Return the services to run, and what each service may do."""
+        entries = {service["name"]: service for service in [self._gateway(), *self.services]}
+        roles = {
+            name: Role.ADMIN if entry.get("admin") else Role.SERVICE
+            for name, entry in entries.items()
+        }
+        roles["gateway"] = Role.GATEWAY
+        run = [
+            Service(
+                name=name,
+                command=tuple(entry["command"]),
+                environment=entry.get("environment", {}),
+                cwd=entry.get("cwd"),
+            )
+            for name, entry in entries.items()
+            if entry.get("command")
+        ]
+        return run, roles
+
+    def _gateway(self) -> dict[str, Any]:
+        parts = self.bind_parts("ssh_bind_url")
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        command = [sys.executable, "-m", "kworkspace.gateway", "--listen", f"{host}:{parts.port}"]
+        command += ["--host-key", self.gateway_host_key_file]
+        return {"name": "gateway", "command": command}
+
+
+def _members(group: str, of: object) -> list[str]:
+    """Return the users of an entry of `load_groups`, which is a list or {"users": a list}."""
+    users = of.get("users", []) if isinstance(of, dict) else of
+    unknown = sorted(set(of) - {"users"}) if isinstance(of, dict) else []
+    if unknown:
+        raise BadRequest(f"group '{group}': unknown key '{unknown[0]}'; there is 'users'")
+    if not isinstance(users, list | tuple | set) or not all(isinstance(one, str) for one in users):
+        raise BadRequest(f"group '{group}': expected a list of user names")
+    return [parse_user_name(name, f"group '{group}'") for name in users]
+
+
+def _service_problem(service: object) -> str:
+    if not isinstance(service, dict):
+        return "expected a dictionary"
+    if unknown := sorted(set(service) - _SERVICE_KEYS):
+        return f"unknown key '{unknown[0]}'; there are {', '.join(sorted(_SERVICE_KEYS))}"
+    name = service.get("name")
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+        return "'name' must be a name of letters, digits, '-' and '_'"
+    command = service.get("command", [])
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        return f"'command' of {name} must be a list of strings"
+    environment = service.get("environment", {})
+    if not isinstance(environment, dict) or not all(
+        isinstance(text, str) for pair in environment.items() for text in pair
+    ):
+        return f"'environment' of {name} must be a dictionary of strings"
+    if not isinstance(service.get("cwd", ""), str):
+        return f"'cwd' of {name} must be a directory's path"
+    return ""

@@ -1,0 +1,1 @@
+"""Alembic's migrations; `versions` has one module for each revision."""

@@ -1,0 +1,90 @@
+"""Queries on servers."""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import func, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kworkspace.cli.client.models import ServerState
+from kworkspace.hub.clock import Clock
+from kworkspace.hub.db.models import Lease, Server, User
+from kworkspace.hub.db.moment import moment
+
+SERVERS = "servers"
+"""For `serialize`: whoever counts them, makes one or deletes one does it alone."""
+
+_PENDING = (ServerState.STARTING, ServerState.STOPPING)
+
+
+async def get_all(session: AsyncSession) -> Sequence[Server]:
+    """Return all servers with their users."""
+    return (await session.scalars(select(Server))).all()
+
+
+async def get(session: AsyncSession, id: str) -> Server | None:
+    """Return the server of this id, or None; locked until the transaction ends."""
+    query = select(Server).where(Server.id == id).with_for_update(of=Server)
+    return (await session.scalars(query)).one_or_none()
+
+
+async def find(session: AsyncSession, user: User, name: str) -> Server | None:
+    """Return a user's server by its name, or None; locked until the transaction ends."""
+    query = select(Server).where(Server.user_id == user.id, Server.name == name)
+    return (await session.scalars(query.with_for_update(of=Server))).one_or_none()
+
+
+async def of_user(session: AsyncSession, user: User) -> Sequence[Server]:
+    """Return a user's servers; locked until the transaction ends."""
+    query = select(Server).where(Server.user_id == user.id).with_for_update(of=Server)
+    return (await session.scalars(query)).all()
+
+
+async def slug_taken(session: AsyncSession, slug: str) -> bool:
+    """Whether some server has this slug."""
+    return (await session.scalars(select(Server.id).where(Server.slug == slug))).first() is not None
+
+
+async def count(session: AsyncSession, *, states: Sequence[ServerState]) -> int:
+    """Return how many servers are in one of these states."""
+    query = select(func.count()).select_from(Server).where(Server.state.in_(states))
+    return (await session.scalars(query)).one()
+
+
+async def count_to_start(session: AsyncSession) -> int:
+    """Return how many servers are starting, or will when their stop is over."""
+    pending = Server.state.in_(_PENDING)
+    query = select(func.count()).select_from(Server).where(pending, Server.desired_running)
+    return (await session.scalars(query)).one()
+
+
+async def count_named(session: AsyncSession, user: User) -> int:
+    """Return how many named servers a user has, the default one not counted."""
+    query = select(func.count()).select_from(Server)
+    query = query.where(Server.user_id == user.id, Server.name != "")
+    return (await session.scalars(query)).one()
+
+
+async def known(session: AsyncSession, ids: Collection[str]) -> Sequence[str]:
+    """Return which of these ids are servers'."""
+    return (await session.scalars(select(Server.id).where(Server.id.in_(ids)))).all()
+
+
+async def pending(session: AsyncSession, prefix: str, clock: Clock) -> dict[str, float]:
+    """Return the servers with which something is to be done, and how long they are in work.
+
+    Args:
+        session: the transaction.
+        prefix: what the names of servers' leases begin with.
+        clock: this process's clock, for SQLite.
+
+    Returns:
+        By id: the seconds for which a hub's lease still holds, 0 or less if none does.
+    """
+    now = moment(session, clock)
+    query = select(Server.id, Lease.expires, now)
+    query = query.join(Lease, Lease.name == literal(prefix) + Server.id, isouter=True)
+    query = query.where(or_(Server.state.in_(_PENDING), Server.deleting))
+    return {
+        id: 0.0 if expires is None else (expires - at).total_seconds()
+        for id, expires, at in await session.execute(query)
+    }

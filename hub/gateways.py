@@ -1,0 +1,114 @@
+"""The gateways that have reported themselves: where their door is, and how to tell them things.
+
+A gateway reports to whichever hub answers, and holds its stream of commands open at another one:
+both travel on the bus, so that every hub knows every door and every gateway hears every command.
+What is lost on the way comes again: doors with the next report, ends of sessions too (`sessions`).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from kworkspace.cli.client.errors import Forbidden
+from kworkspace.cli.client.models import Command, SSHDoor
+from kworkspace.hub.bus import Bus
+from kworkspace.hub.ca import DoorKey
+
+SILENCE_SECONDS = 60.0
+AT_ONCE = 100  # sessions that one message names
+MOST_CHARACTERS = 500  # of a message for terminals
+DOORS, COMMANDS = "doors", "commands"
+
+
+class _Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one hub tells the others of a gateway."""
+
+    instance: str
+    door: SSHDoor
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    door: SSHDoor
+    at: float
+
+
+class Gateways:
+    """Doors and command streams.
+
+    Args:
+        bus: to the other hubs.
+        key: the host key that a door must have.
+        seconds: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self, *, bus: Bus, key: DoorKey, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._bus = bus
+        self._key = key
+        self._seconds = seconds
+        self._seen: dict[str, _Seen] = {}
+        self._queues: set[asyncio.Queue[Command]] = set()
+        bus.subscribe(DOORS, self._heard_of_door)
+        bus.subscribe(COMMANDS, self._heard_command)
+
+    def report(self, instance: str, door: SSHDoor) -> None:
+        """A gateway says that it is there.
+
+        Raises:
+            Forbidden: with another host key than the hub's gateway has; people pin what is shown.
+        """
+        keys = {" ".join(line.split()[:2]) for line in door.host_keys}
+        if keys != {" ".join(self._key.public_key.split()[:2])}:
+            raise Forbidden(
+                "The door's host key is not the one that the hub knows"
+                " (c.Hub.gateway_host_key_file)"
+            )
+        # Of the address a gateway chooses the length.
+        door = msgspec.structs.replace(door, host=door.host[:255], host_keys=[self._key.public_key])
+        report = _Report(instance=instance, door=door)
+        self._bus.publish(DOORS, msgspec.json.encode(report))
+
+    def _heard_of_door(self, message: bytes) -> None:
+        report = msgspec.json.decode(message, type=_Report)
+        now = self._seconds()
+        self._seen = {
+            key: seen for key, seen in self._seen.items() if now - seen.at < SILENCE_SECONDS
+        }
+        self._seen[report.instance] = _Seen(report.door, now)
+
+    def door(self) -> SSHDoor | None:
+        """Return the door of the gateway that reported last, None if none did lately."""
+        now = self._seconds()
+        alive = [seen for seen in self._seen.values() if now - seen.at < SILENCE_SECONDS]
+        return max(alive, key=lambda seen: seen.at).door if alive else None
+
+    def end_sessions(self, sessions: Sequence[str], message: str) -> None:
+        """Have sessions ended, with a line in their terminals.
+
+        Every gateway is told; one that does not have such a session ignores it.
+        """
+        message = message[:MOST_CHARACTERS]
+        for start in range(0, len(sessions), AT_ONCE):
+            ids = list(sessions[start : start + AT_ONCE])
+            command = Command(kind="end", sessions=ids, message=message)
+            self._bus.publish(COMMANDS, msgspec.json.encode(command))
+
+    def _heard_command(self, message: bytes) -> None:
+        command = msgspec.json.decode(message, type=Command)
+        for queue in self._queues:
+            queue.put_nowait(command)
+
+    async def commands(self) -> AsyncIterator[Command]:
+        """Yield what is told from now on."""
+        queue: asyncio.Queue[Command] = asyncio.Queue()
+        self._queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.discard(queue)

@@ -1,0 +1,392 @@
+"""SSH sessions through the gateway: who may come in, and what the gateway gets for them.
+
+The trust boundary: a gateway's token alone opens nothing. A session is opened only for an
+authentication request that the user's own key has signed (RFC 4252, section 7), in a connection
+that the gateway's host key vouches for. The hub verifies both itself and accepts them once; start
+and certificate are for the session's one server.
+"""
+
+import base64
+import binascii
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kworkspace.authenticators.base import Authenticator
+from kworkspace.cli.client.errors import BadRequest, Conflict, Forbidden, InvalidName, NotFound
+from kworkspace.cli.client.models import (
+    AuthorizeRequest,
+    Certificate,
+    GatewayReport,
+    ServerState,
+    SessionEnd,
+    SessionRequest,
+)
+from kworkspace.cli.client.names import Login, parse_login
+from kworkspace.hub.audit import Audit
+from kworkspace.hub.ca import DoorKey, UserAuthority
+from kworkspace.hub.clock import Clock
+from kworkspace.hub.db import models as db
+from kworkspace.hub.db import sessions as queries
+from kworkspace.hub.db.moment import now as database_now
+from kworkspace.hub.db.store import Store, retried
+from kworkspace.hub.gateways import Gateways
+from kworkspace.hub.readmodel import ReadModel, ServerRow
+from kworkspace.hub.servers import AlreadyRunning, Servers
+
+SILENCE_SECONDS = 120.0
+MAX_IDLE = 30 * 86400.0
+
+REFUSED = "Login refused: no such user, or not a key of theirs"
+KEY_GONE = "The key that you signed in with is no longer good here"
+
+Find = Callable[[AsyncSession], Awaitable[Sequence[db.Session]]]
+
+
+class Sessions:
+    """What the gateway may ask for.
+
+    Args:
+        store: the database.
+        readmodel: what is committed.
+        audit: the audit log.
+        authenticator: whose keys are whose.
+        authority: signs the gateway's keys.
+        servers: starts workspaces.
+        gateways: where commands go.
+        door_key: the gateway's host key.
+        clock: now.
+        welcome: makes the row of a user who has none yet.
+        seconds: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        readmodel: ReadModel,
+        audit: Audit,
+        authenticator: Authenticator,
+        authority: UserAuthority,
+        servers: Servers,
+        gateways: Gateways,
+        door_key: DoorKey,
+        clock: Clock,
+        welcome: Callable[[str], Awaitable[None]],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._readmodel = readmodel
+        self._audit = audit
+        self._authenticator = authenticator
+        self._authority = authority
+        self._servers = servers
+        self._gateways = gateways
+        self._door_key = door_key
+        self._clock = clock
+        self._welcome = welcome
+        self._seconds = seconds
+        self._unheard: dict[str, tuple[datetime, float]] = {}
+
+    def authorize(self, request: AuthorizeRequest) -> None:
+        """Say whether an offered key may be this login's. It is not proven yet.
+
+        Raises:
+            Forbidden: no such user, not their key, or not theirs to enter; one answer for all.
+        """
+        login = self._login(request.login)
+        if not self._authenticator.may_offer(
+            login.actor, request.public_key, address=request.address
+        ):
+            raise Forbidden(REFUSED)
+        self._check_access(login)
+
+    def _login(self, text: str) -> Login:
+        try:
+            return parse_login(text)
+        except InvalidName:
+            raise Forbidden(REFUSED) from None
+
+    def _check_access(self, login: Login) -> None:
+        """An admin may enter another person's workspace; everybody else only their own."""
+        if login.actor == login.user:
+            return
+        known = self._readmodel.user(login.user) is not None
+        if not known or not self._authenticator.is_admin(login.actor):
+            raise Forbidden(REFUSED)
+
+    async def open(self, request: SessionRequest) -> tuple[str, ServerRow]:
+        """Open a session for a login that the user's key has signed.
+
+        Returns:
+            The session's id, and the server.
+
+        Raises:
+            BadRequest: a field is not base64.
+            Forbidden: the proof does not prove it, or was used before.
+            NotFound: the named workspace does not exist.
+        """
+        login = self._login(request.login)
+        signed = _decode(request.signed, "signed")
+        signature = _decode(request.signature, "signature")
+        key = self._authenticator.verify_login(
+            login.actor,
+            request.login,
+            request.public_key,
+            signed,
+            signature,
+            address=request.address,
+        )
+        vouched = self._door_key.signed(
+            _session_id(signed), _decode(request.door_signature, "door_signature")
+        )
+        if key is None or not vouched:
+            raise Forbidden(REFUSED)
+        self._check_access(login)
+        await self._welcome(login.actor)
+        server = await self._servers.ensure(login.user, login.server)
+        try:
+            return await self._open_row(request, login, key.fingerprint, server), server
+        except IntegrityError:
+            raise Forbidden(REFUSED) from None  # the same signed request a second time
+
+    @retried
+    async def _open_row(
+        self, request: SessionRequest, login: Login, fingerprint: str, server: ServerRow
+    ) -> str:
+        async with self._store.begin() as session:
+            now = await database_now(session, self._clock)
+            row = db.Session(
+                server_id=server.id,
+                actor=login.actor,
+                gateway=request.gateway[:64],
+                address=request.address[:64],
+                client_version=request.client_version[:255],
+                key_fingerprint=fingerprint,
+                proof=hashlib.sha256(_decode(request.signed, "signed")).hexdigest(),
+                started=now,
+                last_report=now,
+                last_activity=self._clock(),
+            )
+            session.add(row)
+            await session.flush()
+            message = f"{login.actor} from {row.address} with {fingerprint}"
+            self._audit.record(
+                session, "session.open", user=login.user, server=login.server, message=message
+            )
+        return row.id
+
+    async def server_of(self, id: str) -> ServerRow:
+        """Return the server of an open session.
+
+        Raises:
+            NotFound: there is no such open session.
+        """
+        _, server = await self._actor_and_server(id)
+        return server
+
+    async def _actor_and_server(self, id: str) -> tuple[str, ServerRow]:
+        async with self._store.begin() as session:
+            row = await self._open(session, id)
+        server = self._readmodel.server(row.server_id or "")
+        if server is None:
+            raise NotFound(f"Session {id} has no workspace any more")
+        return row.actor, server
+
+    async def start_server(self, id: str) -> ServerRow:
+        """Start the session's workspace, if it is not up already.
+
+        Raises:
+            NotFound: there is no such open session.
+            TooMany: a limit is reached.
+        """
+        server = await self.server_of(id)
+        try:
+            return await self._servers.start(server.user, server.name)
+        except AlreadyRunning:
+            return await self.server_of(id)
+
+    async def certificate(self, id: str, public_key: str, source: str) -> Certificate:
+        """Return what opens the session's workspace.
+
+        Args:
+            id: the session.
+            public_key: the gateway's key for this session, an OpenSSH line.
+            source: the gateway's IP address.
+
+        Raises:
+            NotFound: there is no such open session.
+            Conflict: the workspace is not ready.
+            BadRequest: the public key is none.
+        """
+        actor, server = await self._actor_and_server(id)
+        if (
+            server.state is not ServerState.READY
+            or server.host is None
+            or server.port is None
+            or server.host_key is None
+            or server.account is None
+        ):
+            raise Conflict("The workspace is not running")
+        certificate = self._authority.issue(
+            public_key=public_key,
+            principal=server.id,
+            key_id=f"session {id} of {actor}",
+            source=source,
+        )
+        return Certificate(
+            certificate=certificate,
+            host=server.host,
+            port=server.port,
+            account=server.account,
+            host_key=server.host_key,
+        )
+
+    @retried
+    async def close(self, id: str, end: SessionEnd) -> None:
+        """A session ended; telling it twice changes nothing."""
+        async with self._store.begin() as session:
+            row = await queries.get(session, id)
+            if row is not None and row.ended is None:
+                self._active(row, self._clock())
+                self._end(session, row, end.reason)
+
+    def _active(self, row: db.Session, when: datetime) -> None:
+        """Somebody was active in a session, and so in its server, and so is its user."""
+        row.last_activity = max(row.last_activity, when)
+        server = row.server
+        if server is None:
+            return
+        if server.last_activity is None or server.last_activity < row.last_activity:
+            server.last_activity = server.user.last_activity = row.last_activity
+
+    def _end(self, session: AsyncSession, row: db.Session, reason: str) -> None:
+        row.ended, row.end_reason = self._clock(), reason[:1000]
+        server = row.server
+        self._audit.record(
+            session,
+            "session.end",
+            user=None if server is None else server.user.name,
+            server=None if server is None else server.name,
+            message=row.end_reason,
+        )
+
+    async def report(self, instance: str, report: GatewayReport) -> None:
+        """A gateway says where its door is, which sessions it has, and what they did.
+
+        What it missed of the ends that it was told of, or what nobody told it, it is told now.
+        """
+        self._gateways.report(instance, report.door)
+        self._tell(await self._take_over(instance, report))
+
+    @retried
+    async def _take_over(self, instance: str, report: GatewayReport) -> list[db.Session]:
+        """Write what a gateway reports; return the sessions that it must end."""
+        idle = {activity.id: activity.idle for activity in report.sessions}
+        to_end: list[db.Session] = []
+        async with self._store.begin() as session:
+            now = await database_now(session, self._clock)
+            for row in await queries.open_of_gateway(session, instance):
+                if row.id not in idle:
+                    if (now - row.started).total_seconds() > SILENCE_SECONDS:
+                        self._end(session, row, "the gateway no longer has it")
+                    continue
+                row.last_report = now
+                seconds = min(max(0.0, idle[row.id]), MAX_IDLE)
+                self._active(row, self._clock() - timedelta(seconds=seconds))
+                if row.end_message is None and not self._is_good(row):
+                    row.end_message = KEY_GONE
+                if row.end_message is not None:
+                    to_end.append(row)
+        return to_end
+
+    # -- ending them -----------------------------------------------------------------------------
+
+    async def end_of_server(self, server: ServerRow, message: str) -> None:
+        """Have the sessions in a server ended, with a line in their terminals."""
+        await self._have_ended(lambda session: queries.open_of_server(session, server.id), message)
+
+    async def end_of_user(self, user: str, message: str) -> None:
+        """Have the sessions of a user ended, and those of others in their workspaces."""
+        await self._have_ended(lambda session: queries.open_of_user(session, user), message)
+
+    async def end_not_good(self, users: Collection[str], message: str = KEY_GONE) -> None:
+        """Have the sessions ended that were opened with a key that is no longer good.
+
+        Args:
+            users: whose keys have changed.
+            message: for their terminals.
+        """
+
+        async def find(session: AsyncSession) -> Sequence[db.Session]:
+            rows = await queries.open_all(session)
+            return [row for row in rows if row.actor in users and not self._is_good(row)]
+
+        await self._have_ended(find, message)
+
+    def _is_good(self, row: db.Session) -> bool:
+        server = row.server
+        own = server is None or server.user.name == row.actor
+        return self._authenticator.is_good(row.actor, row.key_fingerprint) and (
+            own or self._authenticator.is_admin(row.actor)
+        )
+
+    async def _have_ended(self, find: Find, message: str) -> None:
+        self._tell(await self._mark(find, message))
+
+    @retried
+    async def _mark(self, find: Find, message: str) -> Sequence[db.Session]:
+        """Write down that sessions are to end: whoever hears of it late, hears of it."""
+        async with self._store.begin() as session:
+            rows = await find(session)
+            for row in rows:
+                row.end_message = message
+        return rows
+
+    def _tell(self, rows: Sequence[db.Session]) -> None:
+        """Tell the gateways, now that it is committed."""
+        for message in {row.end_message or "" for row in rows}:
+            ids = [row.id for row in rows if row.end_message == message]
+            self._gateways.end_sessions(ids, message)
+
+    @retried
+    async def sweep(self) -> None:
+        """End the sessions of gateways that are gone: nobody has reported them for a while.
+
+        Whether a report has come since is seen by its being another one, and how long that is by
+        this process's own seconds: whatever a clock jumps to, nobody's session ends by it.
+        """
+        async with self._store.begin() as session:
+            rows = await queries.open_all(session)
+            seconds = self._seconds()
+            before, self._unheard = self._unheard, {}
+            for row in rows:
+                last, since = before.get(row.id, (row.last_report, seconds))
+                if last != row.last_report:
+                    since = seconds
+                if seconds - since > SILENCE_SECONDS:
+                    self._end(session, row, "its gateway is gone")
+                else:
+                    self._unheard[row.id] = (row.last_report, since)
+
+    async def _open(self, session: AsyncSession, id: str) -> db.Session:
+        row = await queries.get(session, id)
+        if row is None or row.ended is not None:
+            raise NotFound(f"There is no open session {id}")
+        return row
+
+
+def _session_id(signed: bytes) -> bytes:
+    """Return the first field of what a login signs, a string (RFC 4251, section 5)."""
+    return signed[4 : 4 + int.from_bytes(signed[:4])]
+
+
+def _decode(text: str, field: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"{field}: not base64") from None

@@ -1,0 +1,1 @@
+"""What the pages are made of: `templates/` (jinja2) and `static/`."""

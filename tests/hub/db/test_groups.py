@@ -1,0 +1,18 @@
+"""Queries on groups."""
+
+from kworkspace.hub.db import groups as queries
+from kworkspace.hub.db import models as db
+from kworkspace.hub.db.store import Store
+from tests.hub.conftest import Clock
+
+
+async def test_queries(store: Store) -> None:
+    async with store.begin() as session:
+        alice = db.User(name="alice", created=Clock().now)
+        session.add_all([db.Group(name="ops", users=[]), db.Group(name="ml", users=[alice])])
+    async with store.begin() as session:
+        assert [group.name for group in await queries.get_all(session)] == ["ml", "ops"]
+        found = await queries.get(session, "ml")
+        assert found is not None
+        assert [user.name for user in found.users] == ["alice"]
+        assert await queries.get(session, "ML") is None

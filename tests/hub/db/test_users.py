@@ -1,0 +1,38 @@
+"""Queries on users."""
+
+from kworkspace.hub.db import models as db
+from kworkspace.hub.db import users as queries
+from kworkspace.hub.db.store import Store
+from tests.hub.conftest import Clock
+
+
+async def test_queries(store: Store) -> None:
+    async with store.begin() as session:
+        session.add_all(db.User(name=name, created=Clock().now) for name in ("bob", "alice"))
+    async with store.begin() as session:
+        assert [user.name for user in await queries.get_all(session)] == ["alice", "bob"]
+        found = await queries.get(session, "bob")
+        assert found is not None
+        assert found.admin is False
+        assert await queries.get(session, "Bob") is None
+        assert set(await queries.names(session)) == {"alice", "bob"}
+        assert await queries.of_names(session, {"bob", "nobody"}) == [found]
+        assert await queries.get_by_id(session, found.id) is found
+        assert await queries.get_by_id(session, found.id + 5) is None
+
+
+async def test_who_is_to_go_goes_with_the_last_server(store: Store) -> None:
+    now = Clock().now
+    async with store.begin() as session:
+        alice = db.User(name="alice", created=now)
+        server = db.Server(user=alice, name="", slug="alice", created=now)
+        session.add(server)
+    async with store.begin() as session:
+        found, server = await session.merge(alice), await session.merge(server)
+        assert not await queries.delete_if_empty(session, found), "not to go"
+        found.removing = True
+        assert not await queries.delete_if_empty(session, found), "they have a server"
+        await session.delete(server)
+        assert await queries.delete_if_empty(session, found)
+    async with store.begin() as session:
+        assert await queries.get(session, "alice") is None

@@ -1,0 +1,112 @@
+"""The edges of sessions that HTTP does not show; the rest is in `api/test_gateway.py`."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import pytest
+
+from kworkspace.cli.client.errors import NotFound
+from kworkspace.cli.client.models import (
+    Command,
+    GatewayReport,
+    ServerState,
+    SessionActivity,
+    SessionEnd,
+    SessionRequest,
+)
+from kworkspace.hub.gateways import COMMANDS
+from kworkspace.hub.sessions import KEY_GONE
+from tests.hub.api.conftest import signed_login
+from tests.hub.conftest import DOOR, KeyFile, OpenParts, Parts
+
+
+@pytest.fixture
+async def session(open_hub: OpenParts, keys: dict[str, KeyFile]) -> tuple[Parts, str]:
+    """A hub, and a session of alice's in it."""
+    parts = await open_hub(users={"alice": [keys["ed25519"].line]})
+    request = SessionRequest(**signed_login(keys["ed25519"], "alice"))
+    id, _ = await parts.sessions.open(request)
+    return parts, id
+
+
+async def test_start_of_what_has_become_ready(session: tuple[Parts, str]) -> None:
+    """Between the gateway's look and its request somebody else may have started it."""
+    parts, id = session
+    await parts.ready()
+    assert (await parts.sessions.start_server(id)).state is ServerState.READY
+
+
+async def test_long_texts_are_cut(open_hub: OpenParts, keys: dict[str, KeyFile]) -> None:
+    parts = await open_hub(users={"alice": [keys["ed25519"].line]})
+    login = signed_login(keys["ed25519"], "alice")
+    long = {"gateway": "g" * 1000, "address": "1" * 1000, "client_version": "v" * 1000}
+    id, _ = await parts.sessions.open(SessionRequest(**login | long))
+    assert (await parts.sessions.server_of(id)).user == "alice"
+
+
+async def test_sessions_survive_a_restart(session: tuple[Parts, str], open_hub: OpenParts) -> None:
+    _, id = session
+    after = await open_hub(users={"alice": ()})
+    assert (await after.sessions.server_of(id)).user == "alice"
+    with pytest.raises(NotFound):
+        await after.sessions.server_of("another")
+
+
+Ending = Callable[[Parts], Awaitable[None]]
+
+
+def listen(parts: Parts) -> list[Command]:
+    """Return the list of what gateways are told from now on."""
+    told: list[Command] = []
+    parts.bus.subscribe(COMMANDS, lambda data: told.append(msgspec.json.decode(data, type=Command)))
+    return told
+
+
+async def report(parts: Parts, id: str) -> None:
+    """Have the gateway report the session."""
+    activity = SessionActivity(id=id, idle=0.0)
+    await parts.sessions.report("gw-1", GatewayReport(door=DOOR, sessions=[activity]))
+
+
+async def end_of_server(parts: Parts) -> None:
+    row = parts.readmodel.server_of("alice", "")
+    assert row is not None
+    await parts.sessions.end_of_server(row, "go away")
+
+
+async def end_of_user(parts: Parts) -> None:
+    await parts.sessions.end_of_user("bob", "go away")
+    await parts.sessions.end_of_user("alice", "go away")
+
+
+async def end_of_key(parts: Parts) -> None:
+    await parts.sessions.end_not_good(["alice"], "go away")
+    parts.authenticator.is_good = lambda *_: False  # type: ignore[method-assign]
+    await parts.sessions.end_not_good(["bob"], "go away")
+    await parts.sessions.end_not_good(["alice", "bob"], "go away")
+
+
+@pytest.mark.parametrize("end", [end_of_server, end_of_user, end_of_key])
+async def test_end_is_told_until_it_is_heard(session: tuple[Parts, str], end: Ending) -> None:
+    """The command may be lost, or the hub end before it is out: each report has it told again."""
+    parts, id = session
+    told = listen(parts)
+    await end(parts)
+    expected = Command(kind="end", sessions=[id], message="go away")
+    assert told == [expected]
+    for _ in range(2):
+        await report(parts, id)
+    assert told == [expected] * 3
+    await parts.sessions.close(id, SessionEnd(reason="the hub wanted it"))
+    await report(parts, id)
+    assert len(told) == 3
+
+
+async def test_key_that_went_while_nobody_looked(session: tuple[Parts, str]) -> None:
+    parts, id = session
+    told = listen(parts)
+    await report(parts, id)
+    assert told == []
+    parts.authenticator.is_good = lambda *_: False  # type: ignore[method-assign]
+    await report(parts, id)
+    assert told == [Command(kind="end", sessions=[id], message=KEY_GONE)]
