@@ -8,7 +8,7 @@ from typing import Literal
 import click
 import msgspec
 
-from kworkspace.cli.client.models import Server, ServerState
+from kworkspace.cli.client.models import Profile, Server, ServerState
 from kworkspace.cli.settings import Flags
 from kworkspace.cli.terminal import one_line, seconds
 from kworkspace.cli.workspaces import label
@@ -41,6 +41,12 @@ class WorkspacesReport(msgspec.Struct, frozen=True, kw_only=True):
 
     user: str
     workspaces: list[WorkspaceReport]
+
+
+class ProfilesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`start --profile ?`: what can be asked for."""
+
+    profiles: list[Profile]
 
 
 class DeletionReport(msgspec.Struct, frozen=True, kw_only=True):

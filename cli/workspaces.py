@@ -18,7 +18,7 @@ from kworkspace.cli.client.errors import (
     StartFailed,
     Unavailable,
 )
-from kworkspace.cli.client.models import Server, ServerState
+from kworkspace.cli.client.models import Server, ServerState, StartOptions
 from kworkspace.cli.client.sync import Client
 
 LOST_SECONDS = 60.0
@@ -120,21 +120,28 @@ class Workspace:
                     f" {STOP_SECONDS / 60:.0f} min{note}; ask the hub's admin"
                 )
 
-    def start(self, show: Show) -> bool:
+    def start(self, show: Show, profile: str | None = None) -> bool:
         """Start it and return when it is ready; whether it was not before.
 
+        Args:
+            show: called with each line of progress.
+            profile: what to start it as; None is as the last time.
+
         Raises:
+            Conflict: it runs already, as something else.
             NotFound: a named one that does not exist: a slip of the pen must not make one.
             StartFailed: with the spawner's reason.
             KworkspaceError: the hub's.
         """
         server = self.find(make=True)
         state = ServerState.STOPPED if server is None else server.status
+        if server is not None and profile and state in {ServerState.READY, ServerState.STARTING}:
+            self._check_profile(server, profile)
         if state is ServerState.READY:
             return False
         show("")
         if state is not ServerState.STARTING:
-            self._ask_to_start(state, show)
+            self._ask_to_start(state, show, profile)
         self._follow_start(show)
         return True
 
@@ -160,12 +167,22 @@ class Workspace:
         server = self.look()
         return ServerState.STOPPED if server is None else server.status
 
-    def _ask_to_start(self, state: ServerState, show: Show) -> None:
+    def _check_profile(self, server: Server, profile: str) -> None:
+        has = server.user_options.get("profile")
+        if has != profile:
+            runs = f"as {has}" if has else "without a profile"
+            raise Conflict(
+                f"{label(self._name)} runs already, {runs}; to start it as {profile}, stop it"
+                f" first: kworkspace stop{f' {self._name}' if self._name else ''}"
+            )
+
+    def _ask_to_start(self, state: ServerState, show: Show, profile: str | None) -> None:
+        options = None if profile is None else StartOptions(profile=profile)
         for last in (False,) * (ROUNDS - 1) + (True,):
             try:
                 if state is ServerState.STOPPING:
                     self._follow_stop(show)
-                self._client.send(calls.start(self._user, self._name))
+                self._client.send(calls.start(self._user, self._name, options))
             except (BadRequest, Conflict):
                 # Refused because of its state: somebody else was faster, or it is stopping.
                 state = self._state()

@@ -66,9 +66,14 @@ def get_user(name: str) -> Call[m.User]:
     return Call("GET", _user(name), m.User)
 
 
-def start(user: str, server: str = "") -> Call[None]:
+def start(user: str, server: str = "", options: m.StartOptions | None = None) -> Call[None]:
     """Start a workspace: 202 it is on its way, follow `progress`; 201 it is ready."""
-    return Call("POST", _server(user, server), type(None), respond_async=True)
+    return Call("POST", _server(user, server), type(None), options, respond_async=True)
+
+
+def profiles() -> Call[list[m.Profile]]:
+    """What can be asked for when a workspace starts."""
+    return Call("GET", "/hub/api/profiles", list[m.Profile])
 
 
 def stop(user: str, server: str = "") -> Call[None]:

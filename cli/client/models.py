@@ -87,6 +87,18 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
 
 
+class Profile(OwnStruct, frozen=True, kw_only=True):
+    """What can be asked for when a workspace starts: `user_options` is then {"profile": slug}.
+
+    Named as in KubeSpawner's `profile_list`.
+    """
+
+    slug: str
+    display_name: str
+    description: str = ""
+    default: bool = False
+
+
 class SSHDoor(Struct, frozen=True, kw_only=True):
     """How to reach the gateway: address, and the host keys to pin (OpenSSH public key lines)."""
 
@@ -193,6 +205,12 @@ class NewKey(OwnStruct, frozen=True, kw_only=True):
     """`POST /users/N/keys`: a line as in an authorized_keys file."""
 
     key: str
+
+
+class StartOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`POST /users/N/server`: what is asked for; spawners may take more than these."""
+
+    profile: str | None = None
 
 
 class StopRequest(Struct, frozen=True, kw_only=True):

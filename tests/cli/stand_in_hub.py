@@ -28,6 +28,7 @@ class Workspace:
     status: str = "stopped"
     error: str = ""
     removing: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Hub:
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     start_events: list[dict[str, Any]] = field(default_factory=list)
     start_fails: str = ""
+    profiles: list[dict[str, Any]] = field(default_factory=list)
     start_settles: bool = False
     break_streams: int = 0
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -143,6 +145,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.user()
                 del self.hub.tokens[self.headers["Authorization"].split()[1]]
                 raise Answer(204)
+            case ("GET", ["profiles"]):
+                self.user()
+                raise Answer(200, self.hub.profiles)
             case ("GET", ["user"]):
                 raise Answer(200, self.view(self.user()))
             case (_, ["users", name, *rest]):
@@ -188,7 +193,7 @@ class Handler(BaseHTTPRequestHandler):
                 "last_activity": moment,
                 "url": "/",
                 "progress_url": "/",
-                "user_options": {},
+                "user_options": workspace.options,
                 "id": "s1",
                 "status": workspace.status,
                 "error": workspace.error,
@@ -219,6 +224,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "POST":
             if workspace.status == "ready":
                 raise refusal(400, f"{name}'s workspace is already running")
+            asked = (body or {}).get("profile")
+            if asked is not None and asked not in [one["slug"] for one in self.hub.profiles]:
+                raise refusal(400, f"profile: there is no '{asked}'")
+            workspace.options = workspace.options if body is None else body
             workspace.status, workspace.error = "starting", ""
             if self.hub.start_settles:
                 self.advance(workspace)

@@ -56,6 +56,46 @@ def test_a_workspace_that_runs_already(hub: "Hub", state: "Workspace", kworkspac
     assert json.loads(kworkspace("start", "-o", "json").out)["changed"] is False
 
 
+CPU = {"slug": "cpu", "display_name": "Small", "description": "", "default": True}
+GPU = {"slug": "gpu", "display_name": "One GPU", "description": "For training", "default": False}
+
+
+def test_a_profile(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
+    hub.profiles = [CPU, GPU]
+    assert kworkspace("start", "--profile", "gpu").code == 0
+    assert state.options == {"profile": "gpu"}
+    assert kworkspace("start", "--profile", "gpu").code == 0
+    result = kworkspace("start", "--profile", "cpu")
+    assert result.code == 1
+    assert result.err == (
+        "kworkspace: your workspace runs already, as gpu; to start it as cpu, stop it first:"
+        " kworkspace stop\n"
+    )
+    state.status = "stopped"
+    assert kworkspace("start").code == 0
+    assert state.options == {"profile": "gpu"}, "as it was the last time"
+
+
+def test_a_profile_that_is_not_there(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
+    result = kworkspace("start", "--profile", "gpu")
+    assert result.code == 1
+    assert result.err.endswith("kworkspace: profile: there is no 'gpu'\n")
+
+
+def test_profiles_are_listed(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
+    assert kworkspace("start", "--profile", "?").out == "This hub has no profiles.\n"
+    hub.profiles = [CPU, GPU]
+    lines = kworkspace("start", "--profile", "?").out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["PROFILE", "NAME", "DESCRIPTION"],
+        ["cpu", "(default)", "Small", "-"],
+        ["gpu", "One", "GPU", "For", "training"],
+    ]
+    shown = json.loads(kworkspace("start", "--profile", "?", "-o", "json").out)
+    assert shown == {"profiles": [CPU, GPU]}
+    assert hub.asked(START) == 0
+
+
 def test_a_start_that_somebody_else_began(
     hub: "Hub", state: "Workspace", kworkspace: "Run"
 ) -> None:
