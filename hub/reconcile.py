@@ -1,17 +1,20 @@
 """Compares what the database says with what the spawner has: at start, and every few minutes.
 
 What runs and is known is adopted; what the database believes to run and does not is marked so;
-what nobody owns is ended. Starts and stops that a dead process left are taken up again. Every hub
-compares when it starts, then one of them does, under a lease that it keeps.
+what nobody owns is ended after a while, and an admin is told of homes that nobody owns. Starts and
+stops that a dead process left are taken up again. Every hub compares when it starts, then one of
+them does, under a lease that it keeps.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from datetime import timedelta
 from typing import Any
 
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.audit import Audit
+from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import servers as queries
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.driver import Driver
@@ -37,6 +40,7 @@ class Reconciler:
         driver: does what is to be done.
         workspace: makes of a row what the spawner is told.
         leases: this process's leases.
+        clock: now.
         seconds: between two comparisons.
     """
 
@@ -50,6 +54,7 @@ class Reconciler:
         driver: Driver,
         workspace: Describe,
         leases: Leases,
+        clock: Clock,
         seconds: float = 300.0,
     ) -> None:
         self._store = store
@@ -59,7 +64,9 @@ class Reconciler:
         self._driver = driver
         self._workspace = workspace
         self._leases = leases
+        self._clock = clock
         self._seconds = seconds
+        self._told: set[str] = set()
         self._checks: list[asyncio.Task[None]] = []
 
     async def keep(self) -> None:
@@ -82,6 +89,7 @@ class Reconciler:
             del found[id]  # another hub has just made it
         for orphan in found.values():
             await self._alone(orphan.slug, self._remove(orphan))
+        await self._warn_of_homes()
         if self._checks:
             # Whoever asks after this must not be told of what is long gone.
             await asyncio.wait(self._checks, timeout=CHECK_SECONDS)
@@ -117,7 +125,19 @@ class Reconciler:
             case ServerState.STOPPED if running is not None:
                 self._driver.check(row.id)
 
+    async def _warn_of_homes(self) -> None:
+        """Tell an admin, once, of homes whose user and workspace the database does not have."""
+        homes = {home.id: home for home in await self._spawner.kept_homes()}
+        unknown = [id for id in homes if self._readmodel.server(id) is None]
+        known = set(await self._known(unknown)) if unknown else set()
+        for id in set(unknown) - known - self._told:
+            log.warning("%s (%s) belongs to no user; it is kept", homes[id].name, id)
+        self._told = set(unknown) - known
+
     async def _remove(self, orphan: Running) -> None:
+        limit = timedelta(seconds=self._spawner.orphan_seconds)
+        if orphan.since is not None and self._clock() - orphan.since < limit:
+            return  # an admin may be about to bring its user back
         log.warning("Workspace %s (%s) belongs to nobody: ending it", orphan.slug, orphan.id)
         await self._spawner.stop(orphan.id, orphan.slug, orphan.object_uid)
         await self._record(orphan)

@@ -156,6 +156,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         readmodel=readmodel,
         audit=audit,
         driver=driver,
+        spawner=spawner,
         clock=clock,
         limits=Limits(
             concurrent_spawns=options.concurrent_spawn_limit,
@@ -245,6 +246,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         driver=driver,
         workspace=workspace,
         leases=leases,
+        clock=clock,
     )
     await reconciler.once()
     housekeeping = Housekeeping(

@@ -20,7 +20,7 @@ from kworkspace.cli.client.errors import (
     NotFound,
     TooMany,
 )
-from kworkspace.cli.client.models import ServerState
+from kworkspace.cli.client.models import Profile, ServerState
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
@@ -33,6 +33,7 @@ from kworkspace.hub.driver import Driver
 from kworkspace.hub.failpoints import Failpoint, failpoint
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.slugs import candidates
+from kworkspace.spawners.base import Spawner
 
 RUNS = (ServerState.STARTING, ServerState.READY, ServerState.STOPPING)
 PENDING = (ServerState.STARTING, ServerState.STOPPING)
@@ -64,6 +65,7 @@ class Servers:
         readmodel: what is committed.
         audit: the audit log.
         driver: does what was requested.
+        spawner: says what can be asked for.
         clock: now.
         limits: how many.
     """
@@ -75,6 +77,7 @@ class Servers:
         readmodel: ReadModel,
         audit: Audit,
         driver: Driver,
+        spawner: Spawner,
         clock: Clock,
         limits: Limits,
     ) -> None:
@@ -82,6 +85,7 @@ class Servers:
         self._readmodel = readmodel
         self._audit = audit
         self._driver = driver
+        self._spawner = spawner
         self._clock = clock
         self._limits = limits
         self._waits: set[asyncio.Timeout] = set()
@@ -102,10 +106,12 @@ class Servers:
         Raises:
             NotFound: no such user.
             AlreadyRunning: it runs.
-            BadRequest: named servers are not allowed.
+            BadRequest: named servers are not allowed, or what it asks for cannot be had.
             Conflict: it is being deleted.
             TooMany: a limit is reached.
         """
+        if options is not None:
+            self._spawner.check_options(options)
         async with self._store.begin() as session:
             await serialize(session, queries.SERVERS)
             server, _ = await self._find_or_make(session, user, name)
@@ -135,6 +141,18 @@ class Servers:
         failpoint(Failpoint.START_REQUEST_AFTER_COMMIT)
         self._driver.kick(server.id)
         return self._row(server.id)
+
+    def profiles(self) -> list[Profile]:
+        """Return what a user may ask for by name when they start a server."""
+        return [
+            Profile(
+                slug=profile.slug,
+                display_name=profile.title,
+                description=profile.description,
+                default=profile.default,
+            )
+            for profile in self._spawner.profiles()
+        ]
 
     @retried
     async def ensure(self, user: str, name: str) -> ServerRow:

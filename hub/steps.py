@@ -30,7 +30,6 @@ from kworkspace.spawners.base import Running, Spawner, Workspace, call_hook
 
 log = logging.getLogger(__name__)
 
-STOP_MARGIN_SECONDS = 60.0
 POST_STOP_HOOK_SECONDS = 60.0
 DELETE_SECONDS = 3600.0  # a home of many files, on a slow disk
 
@@ -112,8 +111,10 @@ class Steps:
 
         workspace = self._workspace(row)
         try:
-            async with asyncio.timeout(self._spawner.start_timeout):
-                return await self._spawner.start(await self._before_start(workspace), progress)
+            async with asyncio.timeout(self._spawner.start_limit()):
+                async with asyncio.timeout(self._spawner.start_timeout):
+                    workspace = await self._before_start(workspace)
+                return await self._spawner.start(workspace, progress)
         except StartFailed as error:
             return error.message
         except TimeoutError:
@@ -212,7 +213,7 @@ class Steps:
         Raises:
             KworkspaceError: it takes too long; to be tried again.
         """
-        limit = self._spawner.stop_timeout + STOP_MARGIN_SECONDS
+        limit = self._spawner.stop_limit()
         try:
             async with asyncio.timeout(limit):
                 await self._spawner.stop(row.id, row.slug)

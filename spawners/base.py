@@ -8,12 +8,17 @@ stays gone. The hub calls with plain values made from its database, and stores w
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from traitlets import Any as AnyTrait
 from traitlets import Integer
 from traitlets.config import LoggingConfigurable
+
+from kworkspace.cli.client.errors import BadRequest, KworkspaceError
+
+STOP_MARGIN_SECONDS = 60.0
 
 ProgressSink = Callable[[int, str], None]
 """Called with a percentage (0 to 100) and a line for people."""
@@ -56,6 +61,7 @@ class Running:
         port: the TCP port of it.
         host_key: the host key to pin, an OpenSSH public key line.
         account: the Unix account to log in as.
+        since: when it was made, if the spawner knows.
     """
 
     id: str
@@ -65,6 +71,7 @@ class Running:
     port: int
     host_key: str
     account: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,71 @@ class Exit:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What is kept of a workspace, whether it runs or not.
+
+    Attributes:
+        id: the server's UUID.
+        name: what an admin finds it by, as the name of a volume claim.
+    """
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a user may ask for by name: `user_options` is then {"profile": SLUG}.
+
+    Attributes:
+        slug: its name in requests.
+        title: its name for people.
+        description: a sentence for people.
+        default: whether it is what a user gets who asks for nothing.
+    """
+
+    slug: str
+    title: str
+    description: str = ""
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work beside a workspace, running or not: a program that sees its home.
+
+    Attributes:
+        name: what kind of work it is, a DNS label of at most 20 bytes, as "backup".
+        argv: the program and its arguments; the home is its working directory.
+        image: the container image to run it in, where there are images; "" is the workspace's own.
+        environment: variables. They can be read by whoever may look at what runs.
+        read_only: it may not change the home.
+        seconds: after which it is ended.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    image: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False
+    seconds: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes:
+        exit_code: of the program.
+        result: what it wrote to the file that $KWORKSPACE_TASK_RESULT names, at most 4,096 bytes;
+            its last line where it wrote nothing and failed.
+    """
+
+    exit_code: int
+    result: str = ""
+
+
 class Spawner(LoggingConfigurable):
     """Starts, finds and stops workspaces.
 
@@ -97,6 +169,15 @@ class Spawner(LoggingConfigurable):
 
     stop_timeout = Integer(
         15, min=1, help="Seconds that a workspace gets to end by itself before it is killed."
+    ).tag(config=True)
+
+    orphan_seconds = Integer(
+        300,
+        min=0,
+        help="""Seconds that what runs and no user owns is left alone before it is ended.
+
+        As after a database was restored from an older copy. Where a spawner does not know since
+        when it runs, it is ended at once.""",
     ).tag(config=True)
 
     pre_spawn_hook = AnyTrait(
@@ -139,6 +220,35 @@ class Spawner(LoggingConfigurable):
     async def aclose(self) -> None:
         """Stop watching. What runs goes on running."""
 
+    def start_limit(self) -> float | None:
+        """Return the seconds after which the hub ends a start that has not returned.
+
+        None is for a spawner that keeps `start_timeout` itself, since it knows better what counts.
+        """
+        return self.start_timeout
+
+    def stop_limit(self) -> float:
+        """Return the seconds after which a stop that has not returned is tried again."""
+        return self.stop_timeout + STOP_MARGIN_SECONDS
+
+    def profiles(self) -> Sequence[Profile]:
+        """Return what a user may ask for by name."""
+        return ()
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse `user_options` that can never be had, before anything is written.
+
+        Raises:
+            BadRequest: it names what was asked for, and says what there is.
+        """
+        if (asked := options.get("profile")) is None:
+            return
+        there_is = [profile.slug for profile in self.profiles()]
+        if not there_is:
+            raise BadRequest(f"profile: there is no '{asked}': this hub has no profiles")
+        if asked not in there_is:
+            raise BadRequest(f"profile: there is no '{asked}'; there is {', '.join(there_is)}")
+
     @abstractmethod
     async def start(self, workspace: Workspace, progress: ProgressSink) -> Running:
         """Bring the workspace up, or adopt it when it already runs, and return when it is ready.
@@ -171,6 +281,27 @@ class Spawner(LoggingConfigurable):
     @abstractmethod
     async def running(self) -> Sequence[Running]:
         """Return all that runs and belongs to this hub, also what the hub does not know."""
+
+    async def kept_homes(self) -> Sequence[Home]:
+        """Return what is kept of this hub's workspaces, as far as somebody has to look after it."""
+        return ()
+
+    async def run_beside(
+        self, workspace: Workspace, task: Task, log: Callable[[str], None]
+    ) -> TaskResult:
+        """Run a program beside a workspace's home, and return when it has ended.
+
+        Cancelled, it ends the program. Nothing of it is left in any case.
+
+        Args:
+            workspace: whose home.
+            task: what to run.
+            log: called with each line that the program prints.
+
+        Raises:
+            KworkspaceError: it cannot be run here, or ended by itself without an exit code.
+        """
+        raise KworkspaceError(f"{type(self).__name__} cannot run work beside a workspace")
 
     @abstractmethod
     async def refresh(self, workspace: Workspace) -> None:

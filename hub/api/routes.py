@@ -42,6 +42,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         rf"{_GROUP}/users": groups.GroupUsersHandler,
         rf"{_USER}{_SERVER}": servers.ServerHandler,
         rf"{_USER}{_SERVER}/progress": servers.ServerProgressHandler,
+        r"/profiles": servers.ProfilesHandler,
         r"/auth/challenge": auth.ChallengeHandler,
         r"/auth/token": auth.TokenHandler,
         r"/gateway/authorize": gateway.AuthorizeHandler,

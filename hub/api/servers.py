@@ -4,7 +4,7 @@ from typing import Any
 
 from kworkspace.cli.client.errors import NotFound, StartFailed
 from kworkspace.cli.client.models import ServerState, StopRequest
-from kworkspace.hub.api.base import BaseHandler
+from kworkspace.hub.api.base import SIGNED_IN, BaseHandler
 from kworkspace.hub.api.views import server_view
 from kworkspace.hub.readmodel import ServerRow
 from kworkspace.hub.scopes import Scope
@@ -65,6 +65,16 @@ class ServerProgressHandler(BaseHandler):
     async def get(self, user_name: str, server_name: str | None = None) -> None:
         """Stream Progress until the start or stop is over."""
         await self.reply_events(self.domain.board.follow(find_server(self)))
+
+
+class ProfilesHandler(BaseHandler):
+    """What can be asked for when a workspace starts."""
+
+    scopes = {"GET": SIGNED_IN}
+
+    def get(self) -> None:
+        """Return list[Profile]."""
+        self.reply(self.domain.servers.profiles())
 
 
 def find_server(handler: BaseHandler) -> ServerRow:

@@ -47,7 +47,15 @@ from kworkspace.hub.servers import Limits, Servers
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.tokens import Tokens
-from kworkspace.spawners.base import Exit, ProgressSink, Running, Spawner, Workspace
+from kworkspace.spawners.base import (
+    Exit,
+    Home,
+    Profile,
+    ProgressSink,
+    Running,
+    Spawner,
+    Workspace,
+)
 from tests.postgres import Server
 
 DEADLINE = 10.0
@@ -119,6 +127,8 @@ class FakeSpawner(Spawner):
         behaviour: awaited within each start, to hold it or to let it fail.
         calls: every call, in order.
         homes: the slugs whose files exist.
+        kept: what there is of homes to look after.
+        offered: what a user may ask for.
     """
 
     def __init__(self, *, world: dict[str, Running] | None = None, **kwargs: Any) -> None:
@@ -128,6 +138,8 @@ class FakeSpawner(Spawner):
         self.stop_behaviour: Callable[[str], Awaitable[None]] | None = None
         self.calls: list[tuple[str, str]] = []
         self.homes: set[str] = set()
+        self.kept: list[Home] = []
+        self.offered: list[Profile] = []
         self.starting = asyncio.Event()
         self._stops: Counter[str] = Counter()
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -177,6 +189,12 @@ class FakeSpawner(Spawner):
 
     async def refresh(self, workspace: Workspace) -> None:
         self.calls.append(("refresh", workspace.slug))
+
+    async def kept_homes(self) -> Sequence[Home]:
+        return self.kept
+
+    def profiles(self) -> Sequence[Profile]:
+        return self.offered
 
     def crash(self, running: Running) -> None:
         """Have a workspace end by itself."""
@@ -355,7 +373,9 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             clock=clock,
         )
         exits.push_async_callback(driver.aclose)
-        servers = Servers(**common, driver=driver, clock=clock, limits=setting.limits)
+        servers = Servers(
+            **common, driver=driver, spawner=spawner, clock=clock, limits=setting.limits
+        )
         tokens = Tokens(**common, clock=clock)
         gateways = Gateways(bus=bus, key=DoorKey(DOOR_KEY), seconds=clock.seconds)
         people = People(**common, authenticator=authenticator, clock=clock)
@@ -386,6 +406,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             driver=driver,
             workspace=workspace,
             leases=leases,
+            clock=clock,
             seconds=3600,
         )
         consequences = Consequences(

@@ -80,6 +80,28 @@ async def test_start_timeout(parts: Parts) -> None:
     assert row.error == "it was not ready after 1 s (c.FakeSpawner.start_timeout)"
 
 
+async def test_a_spawner_may_keep_the_start_timeout_itself(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose workspaces wait for capacity: the hub does not end what it waits for."""
+    go_on = asyncio.Event()
+    limits: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def record(seconds: float | None) -> asyncio.Timeout:
+        limits.append(seconds)
+        return timeout(seconds)
+
+    monkeypatch.setattr(parts.spawner, "start_limit", lambda: None)
+    parts.spawner.behaviour = held_by(go_on)
+    monkeypatch.setattr("kworkspace.hub.steps.asyncio.timeout", record)
+    await parts.servers.start("alice", "")
+    await parts.spawner.starting.wait()
+    assert limits[-2:] == [None, parts.spawner.start_timeout], "the second is for its hook"
+    go_on.set()
+    assert (await parts.settled()).state is READY
+
+
 async def test_hook_that_never_returns(parts: Parts) -> None:
     async def hook(_spawner: object, _workspace: Workspace) -> None:
         await forever()
@@ -142,7 +164,7 @@ async def test_stop_is_tried_until_it_works(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("kworkspace.hub.driver.RETRY_SECONDS", (0.01,))
-    monkeypatch.setattr("kworkspace.hub.steps.STOP_MARGIN_SECONDS", -0.99)
+    monkeypatch.setattr("kworkspace.spawners.base.STOP_MARGIN_SECONDS", -0.99)
     parts.spawner.stop_timeout = 1
     troubles: list[Callable[[], Awaitable[None]]] = [forever, lambda: refuse(None)]
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from kworkspace.cli.client.models import ServerState
-from kworkspace.spawners.base import Running
+from kworkspace.spawners.base import Home, Running
 from tests.hub.conftest import Clock, OpenParts, Parts, forever, held_by, until
 
 READY, STOPPED = ServerState.READY, ServerState.STOPPED
@@ -79,6 +80,32 @@ async def test_orphan_is_removed(
     await after.reconciler.once()
     assert [running.slug for running in world.values()] == ["alice"]
     assert ("server.orphan-removed", "ok", "hub", None) in await after.events()
+
+
+async def test_a_young_orphan_is_left_alone(
+    before: Parts, open_hub: OpenParts, world: dict[str, Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a database was restored: its user may be brought back in time."""
+    orphan = before.spawner.put("nobody-knows-it", "orphan")
+    after = await next_hub(open_hub, world)
+    world[orphan.id] = replace(orphan, since=after.clock() - timedelta(seconds=299))
+    await after.reconciler.once()
+    assert orphan.id in world
+    after.clock.advance(2)
+    await after.reconciler.once()
+    assert orphan.id not in world
+
+
+async def test_homes_of_nobody_are_told_of(
+    before: Parts, open_hub: OpenParts, world: dict[str, Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    after = await next_hub(open_hub, world)
+    [row] = after.readmodel.servers()
+    after.spawner.kept = [Home(row.id, "workspace-alice"), Home("unknown", "workspace-carol")]
+    for _ in range(2):
+        await after.reconciler.once()
+    told = [line for line in caplog.messages if "belongs to no user" in line]
+    assert told == ["workspace-carol (unknown) belongs to no user; it is kept"]
 
 
 async def test_what_runs_and_should_not_is_ended(

@@ -27,7 +27,11 @@ OPEN = {
     ("GET", "/static/page.css"),
 }
 # What a token of any kind opens.
-SIGNED_IN = {("GET", "/hub/api/user"), ("DELETE", "/hub/api/auth/token")}
+SIGNED_IN = {
+    ("GET", "/hub/api/user"),
+    ("GET", "/hub/api/profiles"),
+    ("DELETE", "/hub/api/auth/token"),
+}
 
 
 def rules(application: Application) -> Iterator[tuple[str, type[BaseHandler]]]:

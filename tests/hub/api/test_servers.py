@@ -10,6 +10,7 @@ import pytest
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.cli.client.sse import EventDecoder
 from kworkspace.hub.servers import Limits
+from kworkspace.spawners.base import Profile
 from tests.hub.api.conftest import OpenWeb, Web
 from tests.hub.conftest import OpenParts, held_by, until
 
@@ -39,6 +40,25 @@ async def test_start_and_stop(web: Web, alice: str) -> None:
     assert (await web("GET", SERVER, alice)).json["status"] == "stopped"
     assert (await web("DELETE", SERVER, alice)).status == 204
     assert (await web("DELETE", "/hub/api/users/bob/server", alice)).error[0] == 404
+
+
+async def test_profiles(web: Web, alice: str) -> None:
+    refused = await web("POST", SERVER, alice, json={"profile": "gpu"})
+    assert refused.error == (400, "profile: there is no 'gpu': this hub has no profiles")
+    assert (await web("GET", "/hub/api/profiles", alice)).json == []
+    web.parts.spawner.offered = [
+        Profile("cpu", "Small", default=True),
+        Profile("gpu", "One GPU", "For training"),
+    ]
+    refused = await web("POST", SERVER, alice, json={"profile": "gpus"})
+    assert refused.error == (400, "profile: there is no 'gpus'; there is cpu, gpu")
+    assert (await web("GET", SERVER, alice)).status == 404, "nothing was made of it"
+    assert (await web("GET", "/hub/api/profiles", alice)).json == [
+        {"slug": "cpu", "display_name": "Small", "description": "", "default": True},
+        {"slug": "gpu", "display_name": "One GPU", "description": "For training", "default": False},
+    ]
+    assert (await web("POST", SERVER, alice, json={"profile": "gpu"})).status == 201
+    assert (await web("GET", SERVER, alice)).json["user_options"] == {"profile": "gpu"}
 
 
 async def test_slow_start_and_stop(web: Web, alice: str) -> None:

@@ -17,6 +17,10 @@ UNPULLABLE = (
     ' failed to do request: Head "https://registry.invalid/v2/no/such/manifests/1": dial tcp:'
     " lookup registry.invalid on 10.255.255.53:53: no such host"
 )
+MULTI_ATTACH = (
+    'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one node and'
+    " can't be attached to another"
+)
 STARTS = [(WAITING, "Waiting for a node"), (WAITING, "Starting the container")]
 DELETED = (FAILED, "its pod was deleted, not by the hub")
 
@@ -189,18 +193,12 @@ def test_what_cannot_heal(reason: str, message: str, expected: str) -> None:
     ("message", "last_node", "expected"),
     [
         (
-            (
-                'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one'
-                " node and can't be attached to another"
-            ),
+            MULTI_ATTACH,
             "node-3",
             "Volume is still attached to node-3",
         ),
         (
-            (
-                'Multi-Attach error for volume "pvc-1" Volume is already exclusively attached to one'
-                " node and can't be attached to another"
-            ),
+            MULTI_ATTACH,
             "",
             "Volume is still attached to another node",
         ),
