@@ -236,7 +236,7 @@ class Steps:
         failpoint(Failpoint.SPAWNER_DELETE_BEFORE)
         try:
             async with asyncio.timeout(DELETE_SECONDS):
-                await self._spawner.delete(row.id, row.slug)
+                await self._spawner.delete(row.id, row.slug, user=row.user, name=row.name)
         except TimeoutError:
             raise KworkspaceError(f"{row.slug} was not deleted in {DELETE_SECONDS:.0f} s") from None
         failpoint(Failpoint.SPAWNER_DELETE_AFTER)

@@ -271,8 +271,15 @@ class Spawner(LoggingConfigurable):
         """
 
     @abstractmethod
-    async def delete(self, id: str, slug: str) -> None:
-        """End whatever exists of a workspace and remove it for ever, its home included."""
+    async def delete(self, id: str, slug: str, *, user: str = "", name: str = "") -> None:
+        """End whatever exists of a workspace and remove it for ever, its home included.
+
+        Args:
+            id: the server's UUID.
+            slug: as in `Workspace`.
+            user: the owner's name, where it is known: it may be part of what is to be removed.
+            name: the workspace's name.
+        """
 
     @abstractmethod
     async def find(self, id: str, slug: str) -> Running | None:

@@ -151,7 +151,7 @@ class LocalSpawner(Spawner):
         with _told("stopped"):
             await self._slot(slug).stop(id, object_uid, seconds=seconds)
 
-    async def delete(self, id: str, slug: str) -> None:
+    async def delete(self, id: str, slug: str, *, user: str = "", name: str = "") -> None:
         """End the workspace and remove its directory; an account's home is nobody's to remove.
 
         Raises:

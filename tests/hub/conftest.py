@@ -176,7 +176,7 @@ class FakeSpawner(Spawner):
         if running is not None and object_uid in {None, running.object_uid}:
             del self.world[id]
 
-    async def delete(self, id: str, slug: str) -> None:
+    async def delete(self, id: str, slug: str, *, user: str = "", name: str = "") -> None:
         self.calls.append(("delete", slug))
         await self.stop(id, slug)
         self.homes.discard(slug)
