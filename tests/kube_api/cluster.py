@@ -31,6 +31,7 @@ from tests.kube_api.faults import Faults
 from tests.kube_api.kinds import BY_KIND, PODS, named
 from tests.kube_api.metrics import Metrics
 from tests.kube_api.node.kubelet import Kubelet
+from tests.kube_api.node.real import RealNode
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.objects import Object, clone
 from tests.kube_api.seeds import SEEDS
@@ -57,8 +58,9 @@ class Cluster:
         self.scheduler = Scheduler(self.store, self.claims)
         self.namespaces = Namespaces(self.store)
         self.jobs = Jobs(self.store, self._tasks, self._make_pod)
+        self.node = RealNode(self.store, directory / "node", self._tasks)
         self.kubelet = Kubelet(
-            self.store, cheap=cheap, pace=pace, make_real=None, tasks=self._tasks
+            self.store, cheap=cheap, pace=pace, make_real=self.node.make_run, tasks=self._tasks
         )
         self.record = Recorder(self.store, "kubelet", "node1")
         self._streams = Streams(self.store, self.kubelet)

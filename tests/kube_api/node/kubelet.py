@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from kworkspace.cli.client.tasks import Tasks
-from tests.kube_api.api.statuses import Refusal, bad_request, internal
+from tests.kube_api.api.statuses import bad_request, internal
 from tests.kube_api.api.streams import Execution
 from tests.kube_api.kinds import PODS
 from tests.kube_api.node.container import End, Run, ScriptedRun
@@ -30,7 +30,7 @@ class Kubelet:
     Args:
         cheap: seconds to readiness of every image whose script says nothing else; then nothing
             runs for real. None lets images that are real run for real.
-        make_real: makes a run of real processes; None where that cannot be had.
+        make_real: makes a run of real processes.
         pace: what its own waits (probes, back-offs) are multiplied with.
     """
 
@@ -40,7 +40,7 @@ class Kubelet:
         *,
         cheap: float | None,
         pace: float,
-        make_real: RealRun | None,
+        make_real: RealRun,
         tasks: Tasks,
     ) -> None:
         self.images: dict[str, Image] = dict(IMAGES)
@@ -75,8 +75,6 @@ class Kubelet:
     def _make_run(self, worker: Worker, container: Object, image: Image) -> Run:
         if not image.real:
             return ScriptedRun(image)
-        if self._make_real is None:
-            raise Refusal(500, "InternalError", "real pods cannot be had here")
         return self._make_real(worker, container, image)
 
     def _changed(self) -> "asyncio.Future[None]":

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.kube_api.api.deletion import delete
 from tests.kube_api.kinds import PODS
-from tests.kube_api.node.container import CannotStart, End, Run
+from tests.kube_api.node.container import CannotStart, End, Run, ScriptedRun
 from tests.kube_api.node.images import Image
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.setup import config_problem, missing_volume, pull_words
@@ -183,11 +183,12 @@ class Worker:
             return
         period = dig(container, "readinessProbe", "periodSeconds", default=1) * self.around.pace
         delay = dig(container, "readinessProbe", "initialDelaySeconds", default=0)
-        scripted = getattr(run, "seconds_to_ready", 0.0)
-        if scripted is None:
+        is_scripted = isinstance(run, ScriptedRun)
+        seconds = run.seconds_to_ready if isinstance(run, ScriptedRun) else 0.0
+        if seconds is None:
             await asyncio.wait([run.ended])
             return
-        if await self._ended_within(run, max(delay * self.around.pace, scripted)):
+        if await self._ended_within(run, max(delay * self.around.pace, seconds)):
             return
         misses, limit = 0, dig(container, "readinessProbe", "failureThreshold", default=3)
         while True:
@@ -203,7 +204,7 @@ class Worker:
             if ready != state.ready:
                 state.ready = ready
                 self.write()
-            if ready and scripted:
+            if ready and is_scripted:
                 await asyncio.wait([run.ended])
                 return
             if await self._ended_within(run, period):
