@@ -1,0 +1,515 @@
+"""The one API client of the process: calls on plain dictionaries, with time limits and retries.
+
+Everything else in this package that speaks to an API server does it here. Errors are those of
+`errors`; no exception of aiohttp or kubernetes_asyncio leaves. A call that failed in passing (too
+many requests, an error of the server, a broken connection) is made again for some seconds, where
+made twice it has the same outcome as made once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from kworkspace.spawners.kube import execs
+from kworkspace.spawners.kube.credentials import ConnectionOptions, Credentials
+from kworkspace.spawners.kube.errors import ApiError, Call, Expired, NotFoundInCluster, refused
+from kworkspace.spawners.kube.kinds import Kind
+from kworkspace.spawners.kube.lines import Lines, TooLong
+from kworkspace.spawners.kube.retry import pause, worth_it
+from kworkspace.spawners.kube.transport import CONNECT_SECONDS, Failed, Transport
+
+FIELD_MANAGER = "kworkspace"
+PAGE = 200
+CALLS_AT_ONCE = 64
+ANSWER_SECONDS = 10.0  # of a stream: it begins soon, or the server is stuck
+SILENCE_SECONDS = 90.0  # a real API server sends a bookmark every minute
+STINT_SECONDS = 0.005  # of decoding, before others get the event loop
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A consistent list.
+
+    Attributes:
+        items: the objects; they bear no apiVersion and kind, as the API has it.
+        resource_version: where a watch goes on.
+    """
+
+    items: list[Object]
+    resource_version: str
+
+
+class _ListMeta(msgspec.Struct):
+    resourceVersion: str = ""  # noqa: N815  # as the API spells it
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMeta
+    items: list[Object] | None = None
+
+
+class _WatchEvent(msgspec.Struct):
+    type: str
+    object: Object
+
+
+_page = msgspec.json.Decoder(_Page)
+_event = msgspec.json.Decoder(_WatchEvent)
+_object = msgspec.json.Decoder(Object)
+_encode = msgspec.json.Encoder().encode
+
+
+class KubeClient:
+    """Calls to one cluster; `open` makes it.
+
+    Args:
+        transport: single tries.
+        timeout: seconds that one try may take.
+        retry_seconds: for which a call that failed in passing is made again.
+    """
+
+    def __init__(self, transport: Transport, *, timeout: float, retry_seconds: float) -> None:
+        self._transport = transport
+        self._timeout = timeout
+        self._retry_seconds = retry_seconds
+        self._turn = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    @classmethod
+    async def open(cls, options: ConnectionOptions) -> Self:
+        """Read the credentials; nothing is asked of the server yet.
+
+        Raises:
+            CredentialsError: they cannot be used; it names the file.
+        """
+        return cls(
+            Transport(await Credentials.load(options)),
+            timeout=options.k8s_api_request_timeout,
+            retry_seconds=options.k8s_api_request_retry_timeout,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    @property
+    def server(self) -> str:
+        """The API server's URL, for messages."""
+        return self._transport.server
+
+    # -- objects ---------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Return an object.
+
+        Raises:
+            ApiError: NotFoundInCluster if there is none.
+        """
+        call = Call("get", kind, namespace, name)
+        return await self._send(call, "GET", kind.path(namespace, name), repeatable=True)
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = PAGE,
+        resource_version: str | None = None,
+    ) -> Objects:
+        """Return all objects that match, read in pages, as they were at one moment.
+
+        Args:
+            kind: which.
+            namespace: None for all.
+            labels: a label selector.
+            fields: a field selector.
+            limit: objects a page.
+            resource_version: "0" is content with what the server has at hand; None is the newest.
+
+        Raises:
+            ApiError: the cluster refuses it or cannot be reached.
+        """
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(limit)}
+        query = {name: value for name, value in query.items() if value}
+        if resource_version is not None:
+            query["resourceVersion"] = resource_version
+        try:
+            return await self._pages(kind, namespace, query)
+        except Expired:
+            # Reading took longer than the server remembers: all at once, then.
+            del query["limit"]
+            return await self._pages(kind, namespace, query)
+
+    async def _pages(self, kind: Kind, namespace: str | None, query: dict[str, str]) -> Objects:
+        call = Call("list", kind, namespace)
+        items: list[Object] = []
+        more = query
+        while True:
+            path = kind.path(namespace)
+            page = await self._ask(call, "GET", path, _page, query=more, repeatable=True)
+            items += page.items or ()
+            if not page.metadata.continue_:
+                return Objects(items, page.metadata.resourceVersion)
+            more = {**query, "continue": page.metadata.continue_}
+            more.pop("resourceVersion", None)
+
+    async def head(self, kind: Kind, namespace: str | None) -> str:
+        """Return the resource version of now, from which a watch can begin."""
+        call = Call("list", kind, namespace)
+        page = await self._ask(
+            call, "GET", kind.path(namespace), _page, query={"limit": "1"}, repeatable=True
+        )
+        return page.metadata.resourceVersion
+
+    async def create(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        *,
+        repeatable: bool = False,
+    ) -> Object:
+        """Create an object and return it.
+
+        Args:
+            kind: which.
+            namespace: where, None for what lives in none.
+            body: the manifest.
+            repeatable: the caller takes AlreadyExists for what it may be, its own object, so that a
+                call whose answer was lost can be made again.
+
+        Raises:
+            ApiError: AlreadyExists, Forbidden, Invalid, ...
+        """
+        call = Call("create", kind, namespace)
+        query = {"fieldManager": FIELD_MANAGER}
+        path = kind.path(namespace)
+        return await self._send(call, "POST", path, query=query, body=body, repeatable=repeatable)
+
+    async def apply(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        force: bool = True,
+    ) -> Object:
+        """Make an object's fields those of the manifest (server-side apply), and return all of it.
+
+        Raises:
+            ApiError: ConflictInCluster if another manager owns a field, without `force`.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        return await self._send(
+            Call("patch", kind, namespace, name),
+            "PATCH",
+            kind.path(namespace, name),
+            query=query,
+            body=body,
+            content_type="application/apply-patch+yaml",
+            repeatable=True,
+        )
+
+    async def patch_merge(
+        self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any]
+    ) -> Object:
+        """Change an object by a JSON merge patch (RFC 7386), and return it."""
+        return await self._send(
+            Call("patch", kind, namespace, name),
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type="application/merge-patch+json",
+            repeatable=True,
+        )
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace: int | None = None,
+        propagation: str | None = None,
+    ) -> None:
+        """Delete an object; the call returns when the deletion is noted, not when it is gone.
+
+        Args:
+            kind: which.
+            namespace: where.
+            name: of the object.
+            uid: delete this one and no other of its name.
+            grace: seconds that a pod gets to end, 0 kills; None is the pod's own.
+            propagation: what becomes of what it owns: "Background", "Foreground", "Orphan".
+
+        Raises:
+            ApiError: NotFoundInCluster; ConflictInCluster if another one bears its name now.
+        """
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        if propagation is not None:
+            body["propagationPolicy"] = propagation
+        call = Call("delete", kind, namespace, name)
+        await self._send(call, "DELETE", kind.path(namespace, name), body=body, repeatable=True)
+
+    async def version(self) -> str:
+        """Return the server's version, as "v1.36.0"; it says whether there is a server at all.
+
+        Raises:
+            ApiError: there is none, or it does not know the hub.
+        """
+        call = Call("get", Kind.NAMESPACE, None, text="say its version")
+        answer = await self._send(call, "GET", "/version", repeatable=True)
+        return str(answer.get("gitVersion", ""))
+
+    # -- streams ---------------------------------------------------------------------------------
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        resource_version: str,
+        seconds: int = 300,
+        silence: float = SILENCE_SECONDS,
+        on_open: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """Yield (type, object): ADDED, MODIFIED, DELETED, BOOKMARK, until the server ends it.
+
+        Nothing is tried again here. Close the generator (`contextlib.aclosing`).
+
+        Args:
+            kind: which.
+            namespace: None for all.
+            labels: a label selector.
+            fields: a field selector.
+            resource_version: what happened after this is told.
+            seconds: after which the server ends it.
+            silence: seconds without a word after which the connection counts as dead.
+            on_open: called when the server has accepted it.
+
+        Raises:
+            Expired: the version is too old: list again.
+            ApiError: it was refused, or broke.
+        """
+        call = Call("watch", kind, namespace)
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        query |= {"resourceVersion": resource_version}
+        query |= {"labelSelector": labels} if labels else {}
+        query |= {"fieldSelector": fields} if fields else {}
+        limit = aiohttp.ClientTimeout(total=None, sock_read=silence)
+        now = asyncio.get_running_loop().time
+        async with aclosing(
+            self._stream(call, kind.path(namespace), query, limit, on_open)
+        ) as lines:
+            begun = now()
+            async for line in lines:
+                yield self._told(call, line)
+                if now() - begun > STINT_SECONDS:
+                    await asyncio.sleep(0)
+                    begun = now()
+
+    def _told(self, call: Call, line: bytes) -> tuple[str, Object]:
+        try:
+            event = _event.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._senseless(call) from error
+        if event.type == "ERROR":
+            code = event.object.get("code")
+            status = code if isinstance(code, int) else 500
+            raise refused(call, status, event.object, server=self.server)
+        return event.type, event.object
+
+    async def log(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Yield the lines of a container's log, with `follow` until it has ended.
+
+        Raises:
+            ApiError: there is none, or the stream broke.
+        """
+        call = Call("get", Kind.POD, namespace, pod, "log")
+        query = {"container": container}
+        query |= {"follow": "true"} if follow else {}
+        query |= {"tailLines": str(tail)} if tail is not None else {}
+        limit = aiohttp.ClientTimeout(total=None, sock_read=None if follow else self._timeout)
+        path = Kind.POD.path(namespace, pod, "log")
+        async with aclosing(self._stream(call, path, query, limit, None)) as lines:
+            async for line in lines:
+                yield line.decode(errors="replace").removesuffix("\r")
+
+    async def _stream(
+        self,
+        call: Call,
+        path: str,
+        query: Mapping[str, str],
+        limit: aiohttp.ClientTimeout,
+        on_open: Callable[[], None] | None,
+    ) -> AsyncGenerator[bytes, None]:
+        lines = Lines()
+        try:
+            async with self._transport.request(
+                call, "GET", path, query=query, timeout=limit, answer_within=ANSWER_SECONDS
+            ) as response:
+                if on_open is not None:
+                    on_open()
+                async for chunk in response.content.iter_any():
+                    for line in lines.feed(chunk):
+                        yield line
+                if rest := lines.rest():
+                    yield rest
+        except Failed as failed:
+            raise failed.failure.error from failed.failure.error.__cause__
+        except TooLong as error:
+            raise self._senseless(call) from error
+
+    async def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+    ) -> execs.Result:
+        """Run a program in a container, and return its exit code and what it printed.
+
+        Raises:
+            ExecFailed: it could not be started, or did not end in time (with what it had printed).
+            ApiError: the cluster refuses it or cannot be reached.
+        """
+        call = Call("create", Kind.POD, namespace, pod, "exec")
+        path = Kind.POD.path(namespace, pod, "exec")
+        query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        query += [("stdin", "true")] if stdin else []
+        query += [("command", word) for word in argv]
+
+        async def attempt() -> execs.Result:
+            async with self._transport.websocket(
+                call, path, query=query, protocols=execs.PROTOCOLS
+            ) as stream:
+                return await execs.converse(
+                    stream, stdin=stdin, timeout=timeout, what=f"{argv[0]} in {namespace}/{pod}"
+                )
+
+        return await self._again(attempt, repeatable=False)
+
+    # -- one call --------------------------------------------------------------------------------
+
+    async def _send(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        repeatable: bool,
+    ) -> Object:
+        return await self._ask(
+            call,
+            method,
+            path,
+            _object,
+            query=query,
+            body=body,
+            content_type=content_type,
+            repeatable=repeatable,
+            gone={} if method == "DELETE" else None,
+        )
+
+    async def _ask(
+        self,
+        call: Call,
+        method: str,
+        path: str,
+        decoder: "msgspec.json.Decoder[T]",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        repeatable: bool,
+        gone: T | None = None,
+    ) -> T:
+        encoded = None if body is None else _encode(body)
+        limit = aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS)
+
+        async def attempt() -> T:
+            async with (
+                self._turn,
+                self._transport.request(
+                    call,
+                    method,
+                    path,
+                    query=query,
+                    body=encoded,
+                    content_type=content_type,
+                    timeout=limit,
+                ) as response,
+            ):
+                answer = await response.read()
+            try:
+                return decoder.decode(answer)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise self._senseless(call) from error
+
+        return await self._again(attempt, repeatable=repeatable, gone=gone)
+
+    async def _again(
+        self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool, gone: T | None = None
+    ) -> T:
+        """Try, and try again what failed in passing."""
+        now = asyncio.get_running_loop().time
+        deadline, tries, renewed = now() + self._retry_seconds, 0, False
+        while True:
+            try:
+                return await attempt()
+            except Failed as failed:
+                failure = failed.failure
+            if tries and gone is not None and isinstance(failure.error, NotFoundInCluster):
+                return gone  # a try whose answer was lost has done it
+            tries += 1
+            wait = pause(failure, tries)
+            if failure.renewed and not renewed:
+                renewed, wait = True, 0.0
+            elif not worth_it(failure, repeatable=repeatable) or now() + wait > deadline:
+                raise failure.error from failure.error.__cause__
+            await asyncio.sleep(wait)
+
+    def _senseless(self, call: Call) -> ApiError:
+        return ApiError(
+            f"What answers at {self.server} is not a Kubernetes API server (asked to {call})",
+            http_status=200,
+        )

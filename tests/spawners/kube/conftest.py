@@ -1,0 +1,24 @@
+"""A cluster, and clients of ours to it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kworkspace.spawners.kube.client import KubeClient
+from kworkspace.spawners.kube.credentials import Connection
+from tests.kube_api.cluster import Cluster, serve
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """A cluster whose pods are ready at once."""
+    async with serve(tmp_path, cheap=0.0, pace=0.01) as served:
+        yield served
+
+
+@pytest.fixture
+async def client(cluster: Cluster) -> AsyncIterator[KubeClient]:
+    """A client with an admin's rights."""
+    async with await KubeClient.open(Connection(kubeconfig=str(cluster.kubeconfig))) as opened:
+        yield opened
