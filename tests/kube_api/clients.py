@@ -1,6 +1,7 @@
 """A client without a library, for the tests of the server itself: HTTP calls and watches."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import aiohttp
 from tests.kube_api.cluster import Cluster
 from tests.kube_api.objects import Object
 
+_LARGE_BYTES = 1 << 20
 PODS = "/api/v1/namespaces/workspaces/pods"
 CLAIMS = "/api/v1/namespaces/workspaces/persistentvolumeclaims"
 SECRETS = "/api/v1/namespaces/workspaces/secrets"
@@ -37,15 +39,17 @@ class Client:
         self, method: str, path: str, body: Any = None, *, type: str = "application/json"
     ) -> tuple[int, dict[str, str], Any]:
         """Make a call; return status, headers and decoded body."""
-        data = body if isinstance(body, bytes | str) else json.dumps(body)
+        text = body if isinstance(body, bytes | str) else json.dumps(body)
+        text = text.encode() if isinstance(text, str) else text
+        data = text if len(text) < _LARGE_BYTES else io.BytesIO(text)
         async with self.session.request(
             method,
             self.url + path,
             data=None if body is None else data,
             headers=self.headers | ({} if body is None else {"Content-Type": type}),
         ) as response:
-            text = await response.text()
-            found = json.loads(text) if response.content_type == "application/json" else text
+            said = await response.text()
+            found = json.loads(said) if response.content_type == "application/json" else said
             return response.status, dict(response.headers), found
 
     @asynccontextmanager

@@ -199,7 +199,7 @@ async def test_a_claim_keeps_what_was_written(cluster: Cluster, client: Client) 
 
 async def test_the_group_of_the_pod_may_write(cluster: Cluster, client: Client) -> None:
     await client.call("POST", CLAIMS, claim())
-    volumes = {
+    volumes: dict[str, Object] = {
         "/home/a": {"persistentVolumeClaim": {"claimName": "home"}},
         "/run/k": {"emptyDir": {}},
     }

@@ -65,6 +65,25 @@ def admit(resource: Resource, thing: Object, store: Store) -> None:
         _check_quota(quota, resource, thing, store)
 
 
+def admit_update(resource: Resource, old: Object, new: Object, store: Store) -> None:
+    """See that a claim that is to grow is of a class that can.
+
+    Raises:
+        Refusal: 403.
+    """
+    if resource.plural != "persistentvolumeclaims":
+        return
+    path = ("spec", "resources", "requests", "storage")
+    if quantity(dig(new, *path, default="0")) <= quantity(dig(old, *path, default="0")):
+        return
+    storage_class = store.get(
+        "storageclasses", "", dig(old, "spec", "storageClassName", default="")
+    )
+    if not dig(storage_class, "allowVolumeExpansion"):
+        why = "only dynamically provisioned pvc can be resized and the storageclass that provisions"
+        raise forbidden(resource, old["metadata"]["name"], f"{why} the pvc must support resize")
+
+
 def _terminating(resource: Resource, name: str, namespace: str) -> Refusal:
     why = f"unable to create new content in namespace {namespace} because it is being terminated"
     message = f"namespace {namespace} is being terminated"

@@ -180,7 +180,8 @@ def apply(
     for path, key in conflicts:
         owned[key] -= {path}
     others = frozenset().union(*owned.values()) if owned else frozenset()
-    for path in sorted(before - wanted - others, key=len, reverse=True):
+    # Whole entries of keyed lists first: without their keys nobody would find them.
+    for path in sorted(before - wanted - others, key=lambda path: (path[-1] != ".", len(path))):
         _remove(node, new, path)
     owned[mine] = wanted
     set_managers(new, owned, api_version, live)

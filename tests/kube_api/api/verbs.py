@@ -10,7 +10,7 @@ import yaml
 
 from tests.kube_api.api import apply as fields
 from tests.kube_api.api import patches, schema, validation
-from tests.kube_api.api.admission import admit
+from tests.kube_api.api.admission import admit, admit_update
 from tests.kube_api.api.asking import Ask
 from tests.kube_api.api.defaults import complete, start_status, suffix
 from tests.kube_api.api.deletion import delete, finish
@@ -79,14 +79,13 @@ class Verbs:
         resource, metadata = ask.resource, thing["metadata"]
         if self.store.get(resource, ask.namespace, metadata["name"]) is not None:
             raise already_exists(resource, metadata["name"])
-        if manager:
-            node = schema.of(resource)
-            self._track(node, None, thing, manager=manager, ask=ask)
         schema.check_required(resource, thing)
         metadata |= {"uid": new_uid(), "creationTimestamp": now()}
         if resource.has_generation:
             metadata["generation"] = 1
         complete(resource, thing, self.store)
+        if manager:
+            self._track(schema.of(resource), None, thing, manager=manager, ask=ask)
         validation.check(resource, thing)
         admit(resource, thing, self.store)
         start_status(resource, thing)
@@ -168,6 +167,7 @@ class Verbs:
             complete(resource, new, self.store)
             validation.check(resource, new)
             validation.check_update(resource, old, new)
+            admit_update(resource, old, new, self.store)
         if tracked:
             manager = ask.query.get("fieldManager") or ask.manager
             self._track(schema.of(resource), old, new, manager=manager, ask=ask)

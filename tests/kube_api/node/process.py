@@ -31,7 +31,9 @@ from tests.kube_api.store import Store
 _NAMESPACES = ("--mount", "--pid", "--uts", "--ipc")
 _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 # Not `unshare --fork`, which in util-linux 2.38 loses the signal that ended its child.
-_FIRST = 'exec 3<&0 < /dev/null; sh -c "$1" <&3 3<&- & exec 3<&-; wait "$!"'
+_FIRST = (
+    'exec 3<&0 < /dev/null; setpriv --pdeathsig KILL sh -c "$1" <&3 3<&- & exec 3<&-; wait "$!"'
+)
 _MESSAGE_BYTES = 2048
 _CHUNK_BYTES = 1 << 16
 
