@@ -96,6 +96,39 @@ async def client_of(cluster: Cluster, kubeconfig: Path | None = None) -> AsyncIt
         yield Client(session, kubeconfig or cluster.kubeconfig)
 
 
+async def exec_in(
+    client: Client, *argv: str, name: str = "alice", stdin: bytes | None = None
+) -> tuple[int, str, str]:
+    """Run a program in a pod; return exit code, stdout and stderr.
+
+    Raises:
+        aiohttp.WSServerHandshakeError: it was refused; `status` says how.
+    """
+    query = [("command", word) for word in argv] + [("stdout", "1"), ("stderr", "1")]
+    query += [("stdin", "1")] if stdin is not None else []
+    out: dict[int, bytes] = {1: b"", 2: b"", 3: b""}
+    async with client.session.ws_connect(
+        f"{client.url}{PODS}/{name}/exec",
+        params=query,
+        headers=client.headers,
+        protocols=["v5.channel.k8s.io", "v4.channel.k8s.io"],
+    ) as socket:
+        assert socket.protocol == "v5.channel.k8s.io"
+        if stdin is not None:
+            await socket.send_bytes(b"\x00" + stdin)
+            await socket.send_bytes(b"\xff\x00")
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                out[message.data[0]] += message.data[1:]
+    status = json.loads(out[3])
+    if status["status"] == "Success":
+        return 0, out[1].decode(), out[2].decode()
+    assert status["reason"] == "NonZeroExitCode", status
+    (cause,) = status["details"]["causes"]
+    assert cause["reason"] == "ExitCode"
+    return int(cause["message"]), out[1].decode(), out[2].decode()
+
+
 def pod(name: str = "alice", *, image: str = "ubuntu:24.04", **spec: Any) -> Object:
     """Return a small pod's manifest; more of its spec is given by name."""
     container = {"name": "workspace", "image": image}

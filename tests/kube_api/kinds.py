@@ -37,7 +37,8 @@ class Resource:
     version: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "version", GROUPS[self.group])
+        version = GROUPS.get(self.group, "v1beta1")  # metrics.k8s.io, which is not our own
+        object.__setattr__(self, "version", version)
 
     @property
     def api_version(self) -> str:
@@ -121,6 +122,7 @@ def named(plural: str) -> Resource:
     raise KeyError(plural)
 
 
+POD_METRICS = Resource("pods", "PodMetrics", "metrics.k8s.io")
 PODS = named("pods")
 CLAIMS = named("persistentvolumeclaims")
 VOLUMES = named("persistentvolumes")

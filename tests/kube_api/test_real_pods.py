@@ -1,15 +1,23 @@
 """Pods that run for real: identity, volumes, environment, exec, logs, signals."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.kube_api.clients import CLAIMS, PODS, SECRETS, Client, claim, client_of, is_ready, secret
+from tests.kube_api.clients import (
+    CLAIMS,
+    PODS,
+    SECRETS,
+    Client,
+    claim,
+    client_of,
+    exec_in,
+    is_ready,
+    secret,
+)
 from tests.kube_api.cluster import Cluster, serve
 from tests.kube_api.node.process import why_not_here
 from tests.kube_api.objects import Object, dig
@@ -91,29 +99,6 @@ async def run(cluster: Cluster, client: Client, manifest: Object) -> str:
     assert status == 201, made
     await ended(cluster)
     return await log_of(client)
-
-
-async def exec_in(client: Client, *argv: str, stdin: bytes | None = None) -> tuple[int, str, str]:
-    """Run a program in alice; return exit code, stdout and stderr."""
-    query = [("command", word) for word in argv] + [("stdout", "1"), ("stderr", "1")]
-    query += [("stdin", "1")] if stdin is not None else []
-    out: dict[int, bytes] = {1: b"", 2: b"", 3: b""}
-    async with client.session.ws_connect(
-        f"{client.url}{PODS}/alice/exec",
-        params=query,
-        headers=client.headers,
-        protocols=["v5.channel.k8s.io"],
-    ) as socket:
-        if stdin is not None:
-            await socket.send_bytes(b"\x00" + stdin)
-            await socket.send_bytes(b"\xff\x00")
-        async for message in socket:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                out[message.data[0]] += message.data[1:]
-    status = json.loads(out[3])
-    code = int(dig(status, "details", "causes", 0, "message", default="0"))
-    assert status["status"] == ("Success" if code == 0 else "Failure")
-    return code, out[1].decode(), out[2].decode()
 
 
 async def test_a_container_has_its_own_processes_files_and_name(

@@ -27,7 +27,7 @@ from tests.kube_api.api.subresources import Subresources
 from tests.kube_api.api.verbs import Verbs
 from tests.kube_api.api.watching import Watch, error
 from tests.kube_api.faults import Faults
-from tests.kube_api.kinds import named
+from tests.kube_api.kinds import POD_METRICS
 from tests.kube_api.objects import Object
 from tests.kube_api.store import Store
 
@@ -199,11 +199,9 @@ class Api:
         name = parts[3] if len(parts) > 3 else ""
         verb = "get" if name else "list"
         answer = self._metrics(namespace, name)
-        ask = Ask(verb, named("pods"), namespace, name, user=user)
-        self.calls.append(Call(verb, "metrics.k8s.io", "pods", namespace, name, user, {}))
-        group = "metrics.k8s.io"
-        if not self._users.may(user, verb, group, "pods", namespace=namespace, name=name):
-            self._users.check(ask)  # words it
+        ask = Ask(verb, POD_METRICS, namespace, name, user=user)
+        self._note(ask)
+        self._users.check(ask)
         return _answered(200, answer)
 
     async def _route(self, ask: Ask, request: web.Request) -> web.StreamResponse:
