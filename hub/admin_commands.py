@@ -1,8 +1,8 @@
-"""`kworkspace-hub user`, `key` and `token`: what an admin types at the machine of the hub.
+"""`kworkspace-hub user`, `key`, `token` and `check`: what an admin types at the machine of the hub.
 
     user add NAME... [--admin]     user list     user rename OLD NEW     user remove NAME [--yes]
     key add NAME 'LINE' | - | --file FILE        key list NAME           key remove NAME KEY
-    token NAME
+    token NAME                                   check
 
 Columns for people; programs use REST.
 """
@@ -13,14 +13,15 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from traitlets import Bool, Unicode
+from traitlets import Bool, TraitError, Unicode
 
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.errors import BadRequest, KworkspaceError, NotFound
 from kworkspace.cli.client.names import parse_user_name
 from kworkspace.hub.administration import Administration, administration
 from kworkspace.hub.app import Hub
-from kworkspace.hub.config_check import ConfigError
+from kworkspace.hub.config_check import ConfigError, explain
+from kworkspace.spawners.base import Check, Spawner
 
 MAX_KEY_FILE = 1024 * 1024
 NOTE = "made by kworkspace-hub token"
@@ -33,6 +34,12 @@ class Stopped(KworkspaceError):
     """The person who was asked did not confirm it."""
 
     code = "stopped"
+
+
+class Incomplete(KworkspaceError):
+    """The spawner lacks something that it needs."""
+
+    code = "incomplete"
 
 
 class AdminApp(Hub):
@@ -244,6 +251,41 @@ class TokenApp(AdminApp):
             _say(await admin.new_token(user, NOTE))
 
         return token
+
+
+class CheckApp(Hub):
+    """Asks the spawner whether it has what it needs, such as its rights in a cluster."""
+
+    name = "kworkspace-hub check"
+    description = "Print what the spawner needs and whether it has it; exit code 1 if it does not."
+    examples = "kworkspace-hub check -f hub_config.py"
+    subcommands: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
+
+    def _run(self) -> None:
+        try:
+            found = asyncio.run(self._ask())
+        except TraitError as error:
+            raise explain(error, self.config, self.file) from error
+        _say_columns(
+            ("NEEDED", "WHERE", "", "FOR"),
+            ((each.what, each.where, _verdict(each), each.detail) for each in found),
+        )
+        missing = [each for each in found if each.required and not each.ok]
+        if missing:
+            raise Incomplete(f"{len(missing)} of {len(found)} are missing; see above")
+
+    async def _ask(self) -> Sequence[Check]:
+        spawner: Spawner = self.spawner_class(
+            parent=self, hub_id="check", data_dir=Path(self.data_dir), on_exit=lambda _exit: None
+        )
+        return await spawner.check()
+
+
+def _verdict(check: Check) -> str:
+    if check.ok:
+        return "ok"
+    return "MISSING" if check.required else "missing, not required"
 
 
 def _read(source: str) -> str:

@@ -6,9 +6,10 @@ stays gone. The hub calls with plain values made from its database, and stores w
 """
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,77 @@ class TaskResult:
     result: str = ""
 
 
+class Readable(Enum):
+    """Whether a signal could be read."""
+
+    READ = "read"
+    ABSENT = "absent"  # it cannot exist here, such as the load of a GPU that there is not
+    UNREADABLE = "unreadable"  # it was expected, and could not be had
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A signal of a workspace at one moment.
+
+    Attributes:
+        state: whether there is a value.
+        value: in the unit that `Activity` says.
+        age: seconds since it was so, when it was read.
+        reason: why it is unreadable, one line for an admin.
+    """
+
+    state: Readable
+    value: float = 0.0
+    age: float = 0.0
+    reason: str = ""
+
+    @classmethod
+    def unreadable(cls, reason: str) -> "Reading":
+        """Return what says that it was expected and could not be had."""
+        return cls(Readable.UNREADABLE, reason=reason)
+
+
+ABSENT = Reading(Readable.ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a running workspace is at.
+
+    Attributes:
+        id: the server's UUID.
+        object_uid: which incarnation.
+        cpu: processor cores in use.
+        connections: SSH connections that are open and do not come through a gateway.
+        gpu: the load of its busiest GPU, 0 to 1.
+    """
+
+    id: str
+    object_uid: str
+    cpu: Reading
+    connections: Reading
+    gpu: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a spawner needs, and whether it has it.
+
+    Attributes:
+        what: as "create pods/exec".
+        where: as "namespace workspaces".
+        ok: whether it is there.
+        detail: what is missing without it, or what to do, one line.
+        required: whether the spawner cannot do without it.
+    """
+
+    what: str
+    where: str
+    ok: bool
+    detail: str = ""
+    required: bool = True
+
+
 class Spawner(LoggingConfigurable):
     """Starts, finds and stops workspaces.
 
@@ -291,6 +363,24 @@ class Spawner(LoggingConfigurable):
 
     async def kept_homes(self) -> Sequence[Home]:
         """Return what is kept of this hub's workspaces, as far as somebody has to look after it."""
+        return ()
+
+    async def activity(self, gateways: Collection[str] = ()) -> Sequence[Activity]:
+        """Return what each running workspace is at, as far as this spawner can tell.
+
+        Args:
+            gateways: IP addresses whose SSH connections do not count: the gateway reports them.
+        """
+        return ()
+
+    async def check(self) -> Sequence[Check]:
+        """Return all that the spawner needs of its surroundings, and whether it is there.
+
+        It needs no `open` before and changes nothing.
+
+        Raises:
+            KworkspaceError: it cannot even be asked; one line says why and what to do.
+        """
         return ()
 
     async def run_beside(

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -14,8 +13,9 @@ from traitlets import Bool
 from kworkspace.cli.client.errors import InvalidName, KworkspaceError, StartFailed
 from kworkspace.cli.client.names import is_dns_label
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.spawners.base import ProgressSink, Running, Spawner, Workspace
+from kworkspace.spawners.base import Check, ProgressSink, Running, Spawner, Workspace
 from kworkspace.spawners.local.accounts import check_hub
+from kworkspace.spawners.local.checks import check_machine, checks
 from kworkspace.spawners.local.launch import is_key_line
 from kworkspace.spawners.local.removal import remove
 from kworkspace.spawners.local.slot import Slot
@@ -54,7 +54,7 @@ class LocalSpawner(Spawner):
 
     async def open(self) -> None:
         """Check the machine, and watch what runs already."""
-        _check_machine()
+        check_machine()
         try:
             await asyncio.to_thread(self._root.mkdir, mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -184,6 +184,10 @@ class LocalSpawner(Spawner):
         states = [self._slot(slug).find(None) for slug in slugs if is_dns_label(slug)]
         return [_running(state) for state in states if state is not None]
 
+    async def check(self) -> Sequence[Check]:
+        """Return whether the machine has what workspaces need here."""
+        return await asyncio.to_thread(checks, self._root, system_users=self.system_users)
+
     async def refresh(self, workspace: Workspace) -> None:
         """Write the keys anew; the process reads them at each login.
 
@@ -222,17 +226,3 @@ def _directories(root: Path) -> list[str]:
         return [path.name for path in root.iterdir() if path.is_dir()]
     except FileNotFoundError:
         return []
-
-
-def _check_machine() -> None:
-    if not sys.platform.startswith("linux") or not hasattr(os, "pidfd_open"):
-        raise KworkspaceError(
-            "LocalSpawner needs Linux with pidfd and /proc; run the hub on Linux, or set"
-            " c.Hub.spawner_class to another spawner."
-        )
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except OSError as error:
-        raise KworkspaceError(
-            f"LocalSpawner needs Linux 5.3 or later with pidfd_open: {error.strerror}."
-        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kworkspace.cli.client.errors import BadRequest, KworkspaceError
-from kworkspace.hub.admin_commands import MAX_KEY_FILE, KeyApp, TokenApp, UserApp
+from kworkspace.hub.admin_commands import MAX_KEY_FILE, CheckApp, KeyApp, TokenApp, UserApp
 from kworkspace.hub.app import Hub
 from kworkspace.hub.config_check import ConfigError
 from tests.conftest import DEADLINE_SECONDS
@@ -30,7 +30,7 @@ def own_process() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("kworkspace.hub").setLevel(logging.NOTSET)
-    for app in (UserApp, KeyApp, TokenApp):
+    for app in (UserApp, KeyApp, TokenApp, CheckApp):
         app.clear_instance()
 
 
@@ -44,7 +44,7 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, 
     )
 
     def run(*words: str) -> str:
-        for app in (UserApp, KeyApp, TokenApp):
+        for app in (UserApp, KeyApp, TokenApp, CheckApp):
             app.clear_instance()
         hub = Hub()
         hub.initialize([*words, "-f", str(file)])
@@ -225,3 +225,13 @@ def test_before_a_hub_and_while_it_runs(make_hub: Callable[..., Any]) -> None:
     assert code == 0
     assert "user remove NAME [--yes]" in out
     assert "Add, list and remove public keys." in run_program(hub, "--help")[1]
+
+
+def test_what_the_spawner_needs(
+    command: Type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Linux with pidfd and /proc  this machine" in command("check")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(KworkspaceError, match="1 of 2 are missing"):
+        command("check")
+    assert re.search(r"this machine +MISSING +LocalSpawner needs", capsys.readouterr().out)
