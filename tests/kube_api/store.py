@@ -13,7 +13,7 @@ from functools import cached_property
 import msgspec
 
 from tests.kube_api.kinds import Resource, named
-from tests.kube_api.objects import Object, clone, is_owned_by
+from tests.kube_api.objects import Object, clone, is_owned_by, opened
 
 Key = tuple[str, str]
 """Namespace ("" where there is none) and name."""
@@ -50,7 +50,7 @@ class Store:
         kept: how many changes are remembered; a watch from before them is too old.
     """
 
-    def __init__(self, *, kept: int = 100_000) -> None:
+    def __init__(self, *, kept: int = 50_000) -> None:
         self.revision = 1
         self.compacted = 0
         self.listeners: list[Callable[[Change], None]] = []
@@ -95,6 +95,17 @@ class Store:
         if old is None:
             return None
         new = clone(old)
+        change(new)
+        return old if new == old else self.put(resource, new)
+
+    def replace(
+        self, resource: Resource, namespace: str, name: str, change: Callable[[Object], None]
+    ) -> Object | None:
+        """As `edit`, for changes that set whole keys of metadata, spec and status (`opened`)."""
+        old = self.get(resource, namespace, name)
+        if old is None:
+            return None
+        new = opened(old)
         change(new)
         return old if new == old else self.put(resource, new)
 

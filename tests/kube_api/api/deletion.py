@@ -4,7 +4,7 @@ import asyncio
 
 from tests.kube_api.api.statuses import bad_request, conflict, success
 from tests.kube_api.kinds import BY_KIND, Resource
-from tests.kube_api.objects import Object, clone, dig, is_finished, now
+from tests.kube_api.objects import Object, clone, dig, is_finished, now, opened
 from tests.kube_api.store import Store
 
 
@@ -77,7 +77,7 @@ def _grace(pod: Object, options: Object) -> int:
 def _end_later(store: Store, resource: Resource, thing: Object, grace: int) -> Object:
     if dig(thing, "metadata", "deletionGracePeriodSeconds") == grace:
         return thing
-    new = clone(thing)
+    new = opened(thing)
     metadata = new["metadata"]
     if "deletionTimestamp" not in metadata:
         metadata["generation"] = metadata.get("generation", 0) + 1
@@ -87,7 +87,7 @@ def _end_later(store: Store, resource: Resource, thing: Object, grace: int) -> O
 
 
 def _end_now(store: Store, resource: Resource, thing: Object) -> Object:
-    new = clone(thing)
+    new = opened(thing)
     new["metadata"] |= {"deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
     return store.put(resource, new)
 
@@ -96,7 +96,7 @@ def _mark(store: Store, resource: Resource, thing: Object) -> Object:
     """Note that an object is to go as soon as its last finalizer is taken off."""
     if dig(thing, "metadata", "deletionTimestamp"):
         return thing
-    new = clone(thing)
+    new = opened(thing)
     new["metadata"] |= {"deletionTimestamp": now(), "deletionGracePeriodSeconds": 0}
     if resource.has_generation:
         new["metadata"]["generation"] = new["metadata"].get("generation", 0) + 1
@@ -107,7 +107,7 @@ def _end_namespace(store: Store, resource: Resource, thing: Object) -> Object:
     """Let a namespace terminate; a controller empties it and takes it away."""
     if dig(thing, "metadata", "deletionTimestamp"):
         return thing
-    new = clone(thing)
+    new = opened(thing)
     new["metadata"]["deletionTimestamp"] = now()
     new["status"] = {"phase": "Terminating"}
     return store.put(resource, new)

@@ -92,7 +92,7 @@ class Jobs:
         def changed(new: Object) -> None:
             new["status"] = status
 
-        return self._store.edit(JOBS, metadata["namespace"], metadata["name"], changed) or job
+        return self._store.replace(JOBS, metadata["namespace"], metadata["name"], changed) or job
 
     def _start(self, job: Object) -> None:
         metadata = job["metadata"]

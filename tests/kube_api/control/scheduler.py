@@ -115,7 +115,7 @@ class Scheduler:
             new["spec"]["nodeName"] = node
             _set_scheduled(new, {"status": "True"})
 
-        self._store.edit(PODS, metadata["namespace"], metadata["name"], bound)
+        self._store.replace(PODS, metadata["namespace"], metadata["name"], bound)
         words = f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {node}"
         self._record(pod, "Scheduled", words)
 
@@ -132,7 +132,7 @@ class Scheduler:
             _set_scheduled(new, found)
 
         before = self._store.get(PODS, metadata["namespace"], metadata["name"])
-        after = self._store.edit(PODS, metadata["namespace"], metadata["name"], refused)
+        after = self._store.replace(PODS, metadata["namespace"], metadata["name"], refused)
         if after is not before:
             self._record(pod, "FailedScheduling", message, warning=True)
 

@@ -83,7 +83,7 @@ class Worker:
     def write(self) -> None:
         """Write what is known into the pod's status."""
         if self.current is not None:
-            self.around.store.edit(PODS, self.namespace, self.name, self._compose)
+            self.around.store.replace(PODS, self.namespace, self.name, self._compose)
 
     def _compose(self, pod: Object) -> None:
         ended = all(state.terminated for state in self.mains)
