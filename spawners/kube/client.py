@@ -1,37 +1,33 @@
 """The one API client of the process: calls on plain dictionaries, with time limits and retries.
 
 Everything else in this package that speaks to an API server does it here. Errors are those of
-`errors`; no exception of aiohttp or kubernetes_asyncio leaves. A call that failed in passing (too
-many requests, an error of the server, a broken connection) is made again for some seconds, where
-made twice it has the same outcome as made once.
+`errors`; no exception of aiohttp or kubernetes_asyncio leaves.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import aiohttp
 import msgspec
 
 from kworkspace.spawners.kube import execs
+from kworkspace.spawners.kube.calls import Calls, Object
 from kworkspace.spawners.kube.credentials import ConnectionOptions, Credentials
-from kworkspace.spawners.kube.errors import ApiError, Call, Expired, NotFoundInCluster, refused
+from kworkspace.spawners.kube.errors import Call, Expired, refused
 from kworkspace.spawners.kube.kinds import Kind
 from kworkspace.spawners.kube.lines import Lines, TooLong
-from kworkspace.spawners.kube.retry import pause, worth_it
-from kworkspace.spawners.kube.transport import CONNECT_SECONDS, Failed, Transport
+from kworkspace.spawners.kube.transport import Failed, Transport
+
+__all__ = ["FIELD_MANAGER", "KubeClient", "Object", "Objects"]
 
 FIELD_MANAGER = "kworkspace"
 PAGE = 200
-CALLS_AT_ONCE = 64
 ANSWER_SECONDS = 10.0  # of a stream: it begins soon, or the server is stuck
 SILENCE_SECONDS = 90.0  # a real API server sends a bookmark every minute
 STINT_SECONDS = 0.005  # of decoding, before others get the event loop
-
-Object = dict[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +60,6 @@ class _WatchEvent(msgspec.Struct):
 
 _page = msgspec.json.Decoder(_Page)
 _event = msgspec.json.Decoder(_WatchEvent)
-_object = msgspec.json.Decoder(Object)
-_encode = msgspec.json.Encoder().encode
 
 
 class KubeClient:
@@ -80,8 +74,7 @@ class KubeClient:
     def __init__(self, transport: Transport, *, timeout: float, retry_seconds: float) -> None:
         self._transport = transport
         self._timeout = timeout
-        self._retry_seconds = retry_seconds
-        self._turn = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._calls = Calls(transport, timeout=timeout, retry_seconds=retry_seconds)
 
     @classmethod
     async def open(cls, options: ConnectionOptions) -> Self:
@@ -120,7 +113,7 @@ class KubeClient:
             ApiError: NotFoundInCluster if there is none.
         """
         call = Call("get", kind, namespace, name)
-        return await self._send(call, "GET", kind.path(namespace, name), repeatable=True)
+        return await self._calls.send(call, "GET", kind.path(namespace, name), repeatable=True)
 
     async def list(
         self,
@@ -162,7 +155,7 @@ class KubeClient:
         more = query
         while True:
             path = kind.path(namespace)
-            page = await self._ask(call, "GET", path, _page, query=more, repeatable=True)
+            page = await self._calls.ask(call, "GET", path, _page, query=more, repeatable=True)
             items += page.items or ()
             if not page.metadata.continue_:
                 return Objects(items, page.metadata.resourceVersion)
@@ -172,7 +165,7 @@ class KubeClient:
     async def head(self, kind: Kind, namespace: str | None) -> str:
         """Return the resource version of now, from which a watch can begin."""
         call = Call("list", kind, namespace)
-        page = await self._ask(
+        page = await self._calls.ask(
             call, "GET", kind.path(namespace), _page, query={"limit": "1"}, repeatable=True
         )
         return page.metadata.resourceVersion
@@ -200,7 +193,9 @@ class KubeClient:
         call = Call("create", kind, namespace)
         query = {"fieldManager": FIELD_MANAGER}
         path = kind.path(namespace)
-        return await self._send(call, "POST", path, query=query, body=body, repeatable=repeatable)
+        return await self._calls.send(
+            call, "POST", path, query=query, body=body, repeatable=repeatable
+        )
 
     async def apply(
         self,
@@ -217,7 +212,7 @@ class KubeClient:
             ApiError: ConflictInCluster if another manager owns a field, without `force`.
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
-        return await self._send(
+        return await self._calls.send(
             Call("patch", kind, namespace, name),
             "PATCH",
             kind.path(namespace, name),
@@ -231,7 +226,7 @@ class KubeClient:
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any]
     ) -> Object:
         """Change an object by a JSON merge patch (RFC 7386), and return it."""
-        return await self._send(
+        return await self._calls.send(
             Call("patch", kind, namespace, name),
             "PATCH",
             kind.path(namespace, name),
@@ -272,7 +267,9 @@ class KubeClient:
         if propagation is not None:
             body["propagationPolicy"] = propagation
         call = Call("delete", kind, namespace, name)
-        await self._send(call, "DELETE", kind.path(namespace, name), body=body, repeatable=True)
+        await self._calls.send(
+            call, "DELETE", kind.path(namespace, name), body=body, repeatable=True
+        )
 
     async def version(self) -> str:
         """Return the server's version, as "v1.36.0"; it says whether there is a server at all.
@@ -281,7 +278,7 @@ class KubeClient:
             ApiError: there is none, or it does not know the hub.
         """
         call = Call("get", Kind.NAMESPACE, None, text="say its version")
-        answer = await self._send(call, "GET", "/version", repeatable=True)
+        answer = await self._calls.send(call, "GET", "/version", repeatable=True)
         return str(answer.get("gitVersion", ""))
 
     # -- streams ---------------------------------------------------------------------------------
@@ -337,7 +334,7 @@ class KubeClient:
         try:
             event = _event.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._senseless(call) from error
+            raise self._calls.senseless(call) from error
         if event.type == "ERROR":
             code = event.object.get("code")
             status = code if isinstance(code, int) else 500
@@ -391,7 +388,7 @@ class KubeClient:
         except Failed as failed:
             raise failed.failure.error from failed.failure.error.__cause__
         except TooLong as error:
-            raise self._senseless(call) from error
+            raise self._calls.senseless(call) from error
 
     async def exec(
         self,
@@ -423,93 +420,4 @@ class KubeClient:
                     stream, stdin=stdin, timeout=timeout, what=f"{argv[0]} in {namespace}/{pod}"
                 )
 
-        return await self._again(attempt, repeatable=False)
-
-    # -- one call --------------------------------------------------------------------------------
-
-    async def _send(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-        repeatable: bool,
-    ) -> Object:
-        return await self._ask(
-            call,
-            method,
-            path,
-            _object,
-            query=query,
-            body=body,
-            content_type=content_type,
-            repeatable=repeatable,
-            gone={} if method == "DELETE" else None,
-        )
-
-    async def _ask(
-        self,
-        call: Call,
-        method: str,
-        path: str,
-        decoder: "msgspec.json.Decoder[T]",
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-        repeatable: bool,
-        gone: T | None = None,
-    ) -> T:
-        encoded = None if body is None else _encode(body)
-        limit = aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS)
-
-        async def attempt() -> T:
-            async with (
-                self._turn,
-                self._transport.request(
-                    call,
-                    method,
-                    path,
-                    query=query,
-                    body=encoded,
-                    content_type=content_type,
-                    timeout=limit,
-                ) as response,
-            ):
-                answer = await response.read()
-            try:
-                return decoder.decode(answer)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise self._senseless(call) from error
-
-        return await self._again(attempt, repeatable=repeatable, gone=gone)
-
-    async def _again(
-        self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool, gone: T | None = None
-    ) -> T:
-        """Try, and try again what failed in passing."""
-        now = asyncio.get_running_loop().time
-        deadline, tries, renewed = now() + self._retry_seconds, 0, False
-        while True:
-            try:
-                return await attempt()
-            except Failed as failed:
-                failure = failed.failure
-            if tries and gone is not None and isinstance(failure.error, NotFoundInCluster):
-                return gone  # a try whose answer was lost has done it
-            tries += 1
-            wait = pause(failure, tries)
-            if failure.renewed and not renewed:
-                renewed, wait = True, 0.0
-            elif not worth_it(failure, repeatable=repeatable) or now() + wait > deadline:
-                raise failure.error from failure.error.__cause__
-            await asyncio.sleep(wait)
-
-    def _senseless(self, call: Call) -> ApiError:
-        return ApiError(
-            f"What answers at {self.server} is not a Kubernetes API server (asked to {call})",
-            http_status=200,
-        )
+        return await self._calls.again(attempt, repeatable=False)

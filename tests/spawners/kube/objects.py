@@ -26,3 +26,21 @@ def is_ready(pod: dict[str, Any] | None) -> bool:
     """Whether a pod's container answers."""
     conditions = (pod or {}).get("status", {}).get("conditions") or []
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def kubeconfig(url: str, user: str = "token: secret", cluster: str = "") -> str:
+    """Return a kubeconfig's text.
+
+    Args:
+        url: of the server.
+        user: what stands at the user.
+        cluster: more that stands at the cluster, with a comma in front.
+    """
+    return f"""
+apiVersion: v1
+kind: Config
+current-context: test
+contexts: [{{name: test, context: {{cluster: test, user: hub}}}}]
+clusters: [{{name: test, cluster: {{server: "{url}"{cluster}}}}}]
+users: [{{name: hub, user: {{{user}}}}}]
+"""

@@ -17,7 +17,7 @@ from kworkspace.spawners.kube.credentials import Connection
 from kworkspace.spawners.kube.kinds import Kind
 from tests.conftest import free_port
 from tests.kube_api.cluster import Cluster
-from tests.spawners.kube.objects import NAMESPACE, pod, secret
+from tests.spawners.kube.objects import NAMESPACE, kubeconfig, pod, secret
 
 
 async def test_objects_are_made_read_changed_and_deleted(client: KubeClient) -> None:
@@ -109,8 +109,8 @@ async def test_a_delete_whose_answer_is_lost_is_done(client: KubeClient, cluster
 
 
 async def test_a_missing_right_names_verb_resource_and_namespace(cluster: Cluster) -> None:
-    kubeconfig = cluster.user("hub", [], NAMESPACE)
-    async with await KubeClient.open(Connection(kubeconfig=str(kubeconfig))) as client:
+    path = cluster.user("hub", [], NAMESPACE)
+    async with await KubeClient.open(Connection(kubeconfig=str(path))) as client:
         with pytest.raises(errors.Forbidden, match="list pods in namespace workspaces") as found:
             await client.list(Kind.POD, NAMESPACE)
         assert found.value.by_rights
@@ -135,7 +135,7 @@ async def test_credentials_that_are_not_known_name_their_file(cluster: Cluster) 
 async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     path = tmp_path / "config"
-    path.write_text(KUBECONFIG % url)
+    path.write_text(kubeconfig(url))
     options = Connection(kubeconfig=str(path), k8s_api_request_retry_timeout=0)
     async with await KubeClient.open(options) as client:
         with pytest.raises(errors.ClusterUnreachable, match=f"{url} cannot be reached") as found:
@@ -169,7 +169,7 @@ async def test_something_else_that_answers(tmp_path: Path) -> None:
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     path = tmp_path / "config"
-    path.write_text(KUBECONFIG % url)
+    path.write_text(kubeconfig(url))
     async with await KubeClient.open(Connection(kubeconfig=str(path))) as client:
         with pytest.raises(errors.ApiError, match="not a Kubernetes API server"):
             await client.list(Kind.POD, NAMESPACE)
@@ -228,13 +228,3 @@ async def test_a_watch_that_is_silent_for_too_long(client: KubeClient, cluster: 
             client.watch(Kind.SECRET, NAMESPACE, resource_version=version, silence=0.1)
         ) as events:
             await anext(events)
-
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: test
-contexts: [{name: test, context: {cluster: test, user: hub}}]
-clusters: [{name: test, cluster: {server: "%s"}}]
-users: [{name: hub, user: {token: secret}}]
-"""
