@@ -9,6 +9,7 @@
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from kworkspace.cli.client.tasks import Tasks
+from tests.kube_api import tls
 from tests.kube_api.api.asking import Ask
 from tests.kube_api.api.http import Api, Call
 from tests.kube_api.api.rbac import ADMIN, Rule, Users
@@ -44,11 +46,18 @@ class Cluster:
     Attributes:
         directory: where kubeconfigs, logs and volumes are.
         kubeconfig: of an admin.
+        authority: the certificate authority's file, with TLS.
         calls: every call that was made, in order.
     """
 
-    def __init__(self, directory: Path, *, cheap: float | None, pace: float) -> None:
+    def __init__(
+        self, directory: Path, *, cheap: float | None, pace: float, is_tls: bool = False
+    ) -> None:
         self.directory = directory
+        self.authority: Path | None = None
+        self._tls: ssl.SSLContext | None = None
+        if is_tls:
+            self.authority, self._tls = tls.make(directory)
         self.store = Store()
         self.users = Users(self.store)
         self.faults = Faults()
@@ -83,7 +92,7 @@ class Cluster:
     @property
     def url(self) -> str:
         """Where the API server listens."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def calls(self) -> list[Call]:
@@ -213,10 +222,13 @@ class Cluster:
         path = self.directory / f"kubeconfig-{user.replace(':', '-')}"
         if path.exists() and not token:
             return path
+        cluster: Object = {"server": self.url}
+        if self.authority is not None:
+            cluster["certificate-authority"] = str(self.authority)
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": user, "user": {"token": token or self.users.add(user)}}],
             "contexts": [
                 {
@@ -242,7 +254,7 @@ class Cluster:
         app.router.add_route("*", "/{path:.*}", self._api.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
         await site.start()
         if not self.port:
             self.port = self._runner.addresses[0][1]
@@ -262,7 +274,12 @@ class Cluster:
 
 @asynccontextmanager
 async def serve(
-    directory: Path, *, cheap: float | None = None, pace: float = 0.1, port: int = 0
+    directory: Path,
+    *,
+    cheap: float | None = None,
+    pace: float = 0.1,
+    port: int = 0,
+    is_tls: bool = False,
 ) -> AsyncIterator[Cluster]:
     """Serve a cluster until the block ends.
 
@@ -272,9 +289,10 @@ async def serve(
             is started then.
         pace: what the kubelet's own waits are multiplied with (a probe's period, a back-off).
         port: where to listen; 0 for any.
+        is_tls: speak TLS, with an authority of its own that the kubeconfigs name.
     """
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    cluster = Cluster(directory, cheap=cheap, pace=pace)
+    cluster = Cluster(directory, cheap=cheap, pace=pace, is_tls=is_tls)
     cluster.port = port
     await cluster._listen()
     try:

@@ -101,6 +101,22 @@ async def test_a_claim_is_bound_with_its_first_pod(cluster: Cluster, client: Cli
     assert bound["spec"]["volumeName"] == f"pvc-{made['metadata']['uid']}"
 
 
+async def test_a_claim_takes_a_volume_that_an_admin_made(cluster: Cluster, client: Client) -> None:
+    manifest = claim(storageClassName="manual", selector={"matchLabels": {"for": "alice"}})
+    await client.call("POST", CLAIMS, manifest)
+    for name, label in (("v1", "bob"), ("v2", "alice")):
+        spec = {"capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"]}
+        metadata = {"name": name, "labels": {"for": label}}
+        spec |= {"storageClassName": "manual", "hostPath": {"path": "/nowhere"}}
+        volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata}
+        cluster.add(volume | {"spec": spec})
+    found = await cluster.wait(
+        "persistentvolumeclaims", lambda one: one["status"]["phase"] == "Bound"
+    )
+    assert found["spec"]["volumeName"] == "v2"
+    assert found["status"]["capacity"] == {"storage": "20Gi"}
+
+
 async def test_a_claim_for_one_pod_alone(cluster: Cluster, client: Client) -> None:
     await client.call("POST", CLAIMS, claim(accessModes=["ReadWriteOncePod"]))
     volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]

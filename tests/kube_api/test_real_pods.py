@@ -19,10 +19,10 @@ from tests.kube_api.clients import (
     secret,
 )
 from tests.kube_api.cluster import Cluster, serve
-from tests.kube_api.node.process import why_not_here
+from tests.kube_api.marks import NEEDS_REAL_PODS
 from tests.kube_api.objects import Object, dig
 
-pytestmark = pytest.mark.skipif(bool(why_not_here()), reason=why_not_here() or "it can be had")
+pytestmark = NEEDS_REAL_PODS
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -239,6 +239,30 @@ async def test_what_ignores_sigterm_is_killed(cluster: Cluster, client: Client) 
     assert end["exitCode"] == 137
 
 
+async def test_hooks_run_in_the_container(cluster: Cluster, client: Client) -> None:
+    await client.call("POST", CLAIMS, claim())
+    lifecycle = {
+        when: {"exec": {"command": ["sh", "-c", f"echo {when} >> /home/hooks"]}}
+        for when in ("postStart", "preStop")
+    }
+    volume = {"persistentVolumeClaim": {"claimName": "home"}}
+    script = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+    await client.call("POST", PODS, pod(script, volumes={"/home": volume}, lifecycle=lifecycle))
+    await cluster.wait("pods", is_ready)
+    await client.call("DELETE", f"{PODS}/alice")
+    await cluster.wait_gone("pods", "workspaces", "alice")
+    hooks = cluster.node.claims / "workspaces" / "home" / "hooks"
+    assert hooks.read_text().split() == ["postStart", "preStop"]
+
+
+async def test_a_program_probes_readiness(cluster: Cluster, client: Client) -> None:
+    probe = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1}
+    await client.call("POST", PODS, pod("exec sleep infinity", readinessProbe=probe))
+    await cluster.wait("events", lambda one: one["reason"] == "Unhealthy")
+    assert await exec_in(client, "touch", "/tmp/ready") == (0, "", "")
+    await cluster.wait("pods", is_ready)
+
+
 async def test_readiness_is_a_port_that_answers(cluster: Cluster, client: Client) -> None:
     script = """exec perl -MIO::Socket::INET -e '
         my $s = IO::Socket::INET->new(LocalAddr => $ENV{KWORKSPACE_BOOT_LISTEN}, LocalPort => 2222,
@@ -262,3 +286,11 @@ async def test_nothing_is_left_when_the_cluster_ends(tmp_path: Path) -> None:
         worker = cluster.kubelet.worker("workspaces", "alice")
         pid = worker.runs["workspace"].pid  # type: ignore[attr-defined]
     assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_pod_is_deleted_while_it_starts(cluster: Cluster, client: Client) -> None:
+    for _ in range(5):
+        await client.call("POST", PODS, pod("exec sleep infinity"))
+        await cluster.wait("pods", lambda one: "nodeName" in one["spec"])
+        await client.call("DELETE", f"{PODS}/alice?gracePeriodSeconds=1")
+        await cluster.wait_gone("pods", "workspaces", "alice")

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 USER = web.RequestKey("user", str)
+SEEN: set[tuple[str, str, str, str]] = set()
+"""User, verb, group and resource of every call to any cluster of this process."""
 _REVIEWS = "/apis/authorization.k8s.io/v1/"
 _MAX_BODY = 3 << 20
 FLOW_SCHEMA = {"X-Kubernetes-Pf-Flowschema-Uid": "ddbd4029-0069-4744-a466-bc4040dca3a2"}
@@ -158,6 +160,7 @@ class Api:
         return answer
 
     def _note(self, ask: Ask) -> None:
+        SEEN.add((ask.user, ask.verb, ask.resource.group, ask.rbac_resource))
         self.calls.append(
             Call(
                 ask.verb,

@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.kube_api.api.deletion import finish, remove
+from tests.kube_api.api.selectors import matches_selector
 from tests.kube_api.kinds import CLAIMS, PODS, STORAGE_CLASSES, VOLUMES
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.objects import (
@@ -38,6 +39,8 @@ class Claims:
                 loop.call_soon(self._release, change.new)
         elif change.resource is PODS:
             self._note(change, loop)
+        elif change.resource is VOLUMES and change.old is None:
+            loop.call_soon(self._offer, change.key[1])
 
     def _note(self, change: Change, loop: asyncio.AbstractEventLoop) -> None:
         """Keep account of which pods use which claim."""
@@ -64,12 +67,62 @@ class Claims:
             self._unprotect(claim)
         elif dig(claim, "status", "phase") == "Bound":
             self._grow(claim)
+        elif (volume := self._existing(claim)) is not None:
+            self._tie(claim, volume)
         elif self._class(claim) is not None:
             if dig(self._class(claim), "volumeBindingMode") != "WaitForFirstConsumer":
                 self.bind(namespace, name, "")
             else:
                 words = "waiting for first consumer to be created before binding"
                 self._record(claim, "WaitForFirstConsumer", words)
+
+    def _existing(self, claim: Object) -> Object | None:
+        """A volume that an admin made and that nobody has yet, if one is good enough."""
+        spec = claim["spec"]
+        wanted = quantity(dig(spec, "resources", "requests", "storage", default="0"))
+        for volume in self._store.values(VOLUMES):
+            has = volume["spec"]
+            if (
+                dig(volume, "status", "phase") == "Available"
+                and has.get("storageClassName", "") == spec.get("storageClassName", "")
+                and quantity(has["capacity"]["storage"]) >= wanted
+                and set(spec["accessModes"]) <= set(has["accessModes"])
+                and matches_selector(spec.get("selector") or {}, volume)
+            ):
+                return volume
+        return None
+
+    def _tie(self, claim: Object, volume: Object) -> None:
+        """Bind a claim to a volume that is there."""
+        metadata, name = claim["metadata"], volume["metadata"]["name"]
+
+        def taken(new: Object) -> None:
+            new["spec"]["claimRef"] = _reference(claim)
+            new["status"] = {"phase": "Bound"}
+
+        def bound(new: Object) -> None:
+            new["spec"]["volumeName"] = name
+            new["status"] = {
+                "phase": "Bound",
+                "accessModes": volume["spec"]["accessModes"],
+                "capacity": volume["spec"]["capacity"],
+            }
+
+        self._store.replace(VOLUMES, "", name, taken)
+        self._store.replace(CLAIMS, metadata["namespace"], metadata["name"], bound)
+
+    def _offer(self, name: str) -> None:
+        """Note that a new volume is there, and look whether a claim waits for it."""
+        volume = self._store.get(VOLUMES, "", name)
+        if volume is None or dig(volume, "spec", "claimRef"):
+            return
+        if dig(volume, "status", "phase") == "Pending":
+            self._store.replace(
+                VOLUMES, "", name, lambda new: new.update({"status": {"phase": "Available"}})
+            )
+        for claim in self._store.values(CLAIMS):
+            if dig(claim, "status", "phase") == "Pending":
+                self._look(claim["metadata"]["namespace"], claim["metadata"]["name"])
 
     def _unprotect(self, claim: Object) -> None:
         metadata = claim["metadata"]
@@ -173,8 +226,17 @@ class Claims:
         self._store.edit(VOLUMES, "", name, released)
 
 
-def _volume(name: str, claim: Object, storage_class: Object, size: str) -> Object:
+def _reference(claim: Object) -> Object:
     metadata = claim["metadata"]
+    return {
+        "kind": "PersistentVolumeClaim",
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+
+
+def _volume(name: str, claim: Object, storage_class: Object, size: str) -> Object:
     return {
         "kind": "PersistentVolume",
         "apiVersion": "v1",
@@ -187,12 +249,7 @@ def _volume(name: str, claim: Object, storage_class: Object, size: str) -> Objec
         "spec": {
             "capacity": {"storage": size},
             "accessModes": claim["spec"]["accessModes"],
-            "claimRef": {
-                "kind": "PersistentVolumeClaim",
-                "namespace": metadata["namespace"],
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-            },
+            "claimRef": _reference(claim),
             "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
             "storageClassName": storage_class["metadata"]["name"],
             "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),

@@ -15,6 +15,7 @@ from tests.kube_api.api.statuses import bad_request, internal
 from tests.kube_api.api.streams import Execution
 from tests.kube_api.kinds import PODS
 from tests.kube_api.node.container import End, Run, ScriptedRun
+from tests.kube_api.node.ending import end
 from tests.kube_api.node.images import IMAGES, Image
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.worker import Surroundings, Worker
@@ -134,7 +135,7 @@ class Kubelet:
             job.cancel()
             await asyncio.wait([job])
         try:
-            await worker.end()
+            await end(worker)
         finally:
             await worker.aclose()
             self.workers.pop(worker.uid, None)

@@ -69,11 +69,15 @@ async def _http(host: str, port: int, path: str) -> str:
 
 
 async def _exec(run: Executes, argv: list[str]) -> str:
-    execution = await run.exec(argv)
+    code, said = await collect(await run.exec(argv))
+    return "" if code == 0 else said or f"exit status {code}"
+
+
+async def collect(execution: Execution) -> tuple[int, str]:
+    """Let a program run to its end; return exit code and output."""
     try:
         await execution.close_stdin()
         said = b"".join([chunk async for _, chunk in execution.output()])
-        code = await execution.wait()
+        return await execution.wait(), said.decode(errors="replace")
     finally:
         await execution.aclose()
-    return "" if code == 0 else said.decode(errors="replace") or f"exit status {code}"

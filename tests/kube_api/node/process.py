@@ -259,7 +259,9 @@ class RealRun:
 
     async def aclose(self) -> None:
         """Kill it and wait for its end."""
-        while not self.ended.done() and self._process is not None:
+        if self._process is None and not self.ended.done():  # it was never started
+            self.ended.set_result(End(137))
+        while not self.ended.done():
             self.kill()
             await asyncio.wait([self.ended], timeout=0.05)
         if self._following is not None:

@@ -1,18 +1,16 @@
 """The life of one pod on the node: from its binding to its end.
 
 One task per pod. Whatever it learns it writes into the pod's status, in the steps of the
-recordings. A deletion cancels the task and starts another, which ends the pod.
+recordings. A deletion cancels the task and starts another, which ends the pod (`ending.py`).
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from tests.kube_api.api.deletion import delete
 from tests.kube_api.kinds import PODS
 from tests.kube_api.node.container import CannotStart, End, Run, ScriptedRun
+from tests.kube_api.node.hooks import run_hook
 from tests.kube_api.node.images import Image
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.setup import config_problem, missing_volume, pull_words
@@ -71,8 +69,7 @@ class Worker:
         self._phase = "Pending"
         self._sandbox = False
         self._has_ip = False
-        self._hurry = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.hurried = asyncio.Event()
 
     @property
     def current(self) -> Object | None:
@@ -253,6 +250,8 @@ class Worker:
             return run
         state.state = {"running": {"startedAt": now()}}
         self.around.record(self.pod, "Started", "Container started", path=path)
+        if not await run_hook(self.pod, container, run, "postStart", self.around.record):
+            run.kill()
         return run
 
     async def _pull(self, container: Object, state: ContainerState, path: str) -> Image:
@@ -323,64 +322,20 @@ class Worker:
 
     def hurry(self) -> None:
         """The grace period was made shorter, or the pod is gone already."""
-        self._hurry.set()
+        self.hurried.set()
 
-    async def end(self) -> None:
-        """End the pod: SIGTERM, the grace period, SIGKILL; then delete the object."""
-        running = {
-            name: run
-            for name, run in self.runs.items()
-            if not run.ended.done() and any(name == state.name for state in self.mains)
-        }
-        self.write()
-        for name, run in running.items():
-            path = f"spec.containers{{{name}}}"
-            words = f"Stopping container {name}"
-            self.around.record(self.pod, "Killing", words, path=path)
-            run.terminate()
-        await self._grace(running)
-        for run in self.runs.values():
-            run.kill()
+    async def note_ends(self) -> None:
+        """Write down how each container ended, now that all have been killed."""
         for state in self.mains:
-            run_or_none = self.runs.get(state.name)
-            if run_or_none is None:
-                continue
-            end = await run_or_none.ended
-            if not state.terminated:
-                await self._note_end(state, run_or_none, end)
-        if self.current is None:
-            return
-        if self.runs:
-            codes = [
-                dig(state.state, "terminated", "exitCode", default=137) for state in self.mains
-            ]
-            self._finish("Failed" if any(codes) else "Succeeded")
-        if (pod := self.current) is not None:
-            delete(self.around.store, PODS, pod, {"gracePeriodSeconds": 0})
+            run = self.runs.get(state.name)
+            if run is not None and not state.terminated:
+                await run.aclose()
+                await self._note_end(state, run, await run.ended)
 
-    async def _grace(self, running: dict[str, Run]) -> None:
-        """Wait for all to end, as long as the pod's grace period says at this moment."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while running:
-            pod = self.current
-            seconds = dig(pod, "metadata", "deletionGracePeriodSeconds", default=0)
-            left = begun + seconds - loop.time()
-            waiting: list[asyncio.Future[Any]] = [
-                run.ended for run in running.values() if not run.ended.done()
-            ]
-            if not waiting or left <= 0:
-                return
-            self._hurry.clear()
-            hurry = loop.create_task(self._hurry.wait(), name="hurry")
-            try:
-                await asyncio.wait(
-                    [*waiting, hurry], timeout=left, return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                hurry.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await hurry
+    def finish(self) -> None:
+        """Write the last status of a pod that was ended: Succeeded, or Failed."""
+        codes = [dig(state.state, "terminated", "exitCode", default=137) for state in self.mains]
+        self._finish("Failed" if any(codes) else "Succeeded")
 
     async def aclose(self) -> None:
         """Let go of all that runs."""
