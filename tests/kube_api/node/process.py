@@ -34,6 +34,7 @@ _DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 _FIRST = (
     'exec 3<&0 < /dev/null; setpriv --pdeathsig KILL sh -c "$1" <&3 3<&- & exec 3<&-; wait "$!"'
 )
+_SAY = 'echo up >&0; exec "$@" < /dev/null'
 _MESSAGE_BYTES = 2048
 _CHUNK_BYTES = 1 << 16
 
@@ -143,10 +144,9 @@ class RealRun:
                 lines.append(f"mount -o remount,bind,ro {place}")
         if dig(self._container, "securityContext", "readOnlyRootFilesystem"):
             lines.append("mount -o remount,ro .")
-        lines += [
-            "echo up >&0",
-            f"exec chroot . {shlex.join(self._command(argv, '--pdeathsig=KILL'))} < /dev/null",
-        ]
+        command = shlex.join(self._command(argv, "--pdeathsig=KILL"))
+        # It says so from within its root, so that whoever joins it then is there as well.
+        lines.append(f"exec chroot . /bin/sh -c {shlex.quote(_SAY)} - {command}")
         return "\n".join(lines)
 
     def _command(self, argv: list[str], *options: str) -> list[str]:
