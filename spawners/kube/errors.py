@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.spawners.kube.kinds import Kind
 
-_SHOWN = 500
+_SHOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,8 @@ def refused(
             retry_after=retry_after,
             **known,
         )
+    if status >= 500:
+        return ApiError(f"The API server {server} failed (asked to {call}){said}", **known)
     kind = _BY_STATUS.get(status, ApiError)
     return kind(f"The cluster does not {call}{said}", **known)
 

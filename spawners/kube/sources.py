@@ -147,5 +147,5 @@ def _told(error: Exception) -> str:
         return f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}"
     line = " ".join(str(error).split())
     if not line or isinstance(error, (TypeError, KeyError, AttributeError, AssertionError)):
-        return f"it is no kubeconfig ({type(error).__name__}: {line[:100]})"
+        return f"it is no kubeconfig ({f'{type(error).__name__}: {line[:100]}'.rstrip(': ')})"
     return line[:300]
