@@ -29,6 +29,19 @@ async def test_an_image_that_is_mended(cluster: Cluster, client: Client) -> None
     await cluster.wait("pods", is_ready)
 
 
+async def test_a_pod_that_never_ran_ends_as_failed(cluster: Cluster, client: Client) -> None:
+    await client.call("POST", PODS, pod(image="no-such:1"))
+    await cluster.wait("pods", lambda one: waiting(one).get("reason") == "ErrImagePull")
+    async with client.watch(PODS) as watched:
+        await watched.take(1)
+        await client.call("DELETE", f"{PODS}/alice")
+        last: Object = {}
+        while (event := await watched.next()) is not None and event["type"] != "DELETED":
+            last = event["object"]
+    assert last["status"]["phase"] == "Failed"
+    assert ended(last)["reason"] == "ContainerStatusUnknown"
+
+
 async def test_a_pull_takes_as_long_as_the_test_wants(cluster: Cluster, client: Client) -> None:
     gate = asyncio.Event()
     cluster.kubelet.images["large:1"] = Image(gate=gate)
@@ -85,6 +98,8 @@ async def test_the_node_fails_a_pod(cluster: Cluster, client: Client) -> None:
     await cluster.kubelet.fail("workspaces", "alice", "Evicted", message)
     _, found = await client.call("GET", f"{PODS}/alice")
     assert (found["status"]["phase"], found["status"]["reason"]) == ("Failed", "Evicted")
+    assert ended(found)["exitCode"] == 137
+    assert found["status"]["conditions"][0]["reason"] == "TerminationByKubelet"
     await client.call("DELETE", f"{PODS}/alice")
     assert (await client.call("GET", f"{PODS}/alice"))[0] == 404
 

@@ -34,7 +34,7 @@ async def end(worker: Worker) -> None:
     for run in worker.runs.values():
         run.kill()
     await worker.note_ends()
-    if worker.current is not None and worker.runs:
+    if worker.current is not None:
         worker.finish()
     if (pod := worker.current) is not None:
         delete(worker.around.store, PODS, pod, {"gracePeriodSeconds": 0})

@@ -19,7 +19,7 @@ from tests.kube_api.node.ending import end
 from tests.kube_api.node.images import IMAGES, Image
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.worker import Surroundings, Worker
-from tests.kube_api.objects import Object, clone, dig, is_finished
+from tests.kube_api.objects import Object, dig, is_finished, now
 from tests.kube_api.store import Change, Store
 
 RealRun = Callable[[Worker, Object, Image], Run]
@@ -180,13 +180,15 @@ class Kubelet:
             await asyncio.wait([job])
         for run in worker.runs.values():
             run.kill()
+        await worker.note_ends()
 
-        def failed(pod: Object) -> None:
-            status = clone(pod.get("status", {}))
-            status |= {"phase": "Failed", "reason": reason, "message": message}
-            pod["status"] = status
+        def why(pod: Object) -> None:
+            pod["status"] |= {"reason": reason, "message": message}
+            conditions = pod["status"].get("conditions", [])
+            pod["status"]["conditions"] = [_disrupted(pod, message), *conditions]
 
-        self._store.edit(PODS, namespace, name, failed)
+        worker.finish("Failed")
+        self._store.replace(PODS, namespace, name, why)
         self.around.record(worker.pod, reason, message, warning=True)
 
     def _running(self, pod: Object, container: str) -> Run | None:
@@ -226,6 +228,18 @@ class Kubelet:
             )
         async for chunk in run.log.read(follow=follow, tail=tail):
             yield chunk
+
+
+def _disrupted(pod: Object, message: str) -> Object:
+    return {
+        "type": "DisruptionTarget",
+        "observedGeneration": pod["metadata"]["generation"],
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": now(),
+        "reason": "TerminationByKubelet",
+        "message": message,
+    }
 
 
 def _waiting_reason(pod: Object, container: str) -> str:

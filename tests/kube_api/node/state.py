@@ -7,6 +7,15 @@ from tests.kube_api.objects import Object, containers, dig, now
 IMAGE_ID = "sha256:2428ba11f84e721fcb3b21dc28634e13795cbeaf38a8c6bad7c47edc5dedbb80"
 
 
+NEVER_RAN = {
+    "exitCode": 137,
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+    "startedAt": None,
+    "finishedAt": None,
+}
+
+
 @dataclass
 class ContainerState:
     """What the kubelet knows of one container.
@@ -119,6 +128,8 @@ def compose(
     found: Object = {"observedGeneration": generation, "phase": phase}
     found["conditions"] = _conditions(pod, mains, inits, phase=phase, sandbox=sandbox, final=final)
     found |= {"hostIP": host_ip, "hostIPs": [{"ip": host_ip}]}
+    if phase == "Failed":  # why the kubelet or a controller failed it
+        found |= {key: old[key] for key in ("reason", "message") if key in old}
     if ip:
         found |= {"podIP": ip, "podIPs": [{"ip": ip}]}
     found["startTime"] = old.get("startTime") or now()

@@ -14,7 +14,7 @@ from tests.kube_api.node.hooks import run_hook
 from tests.kube_api.node.images import Image
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.setup import config_problem, missing_volume, pull_words
-from tests.kube_api.node.state import ContainerState, compose, state_of, terminated
+from tests.kube_api.node.state import NEVER_RAN, ContainerState, compose, state_of, terminated
 from tests.kube_api.objects import Object, containers, dig, new_uid, now
 from tests.kube_api.store import Store
 
@@ -328,14 +328,18 @@ class Worker:
         """Write down how each container ended, now that all have been killed."""
         for state in self.mains:
             run = self.runs.get(state.name)
-            if run is not None and not state.terminated:
+            if state.terminated:
+                continue
+            if run is None:
+                state.state = {"terminated": dict(NEVER_RAN)}
+            else:
                 await run.aclose()
                 await self._note_end(state, run, await run.ended)
 
-    def finish(self) -> None:
-        """Write the last status of a pod that was ended: Succeeded, or Failed."""
+    def finish(self, phase: str = "") -> None:
+        """Write the last status of a pod that was ended: Succeeded or Failed, by its containers."""
         codes = [dig(state.state, "terminated", "exitCode", default=137) for state in self.mains]
-        self._finish("Failed" if any(codes) else "Succeeded")
+        self._finish(phase or ("Failed" if any(codes) else "Succeeded"))
 
     async def aclose(self) -> None:
         """Let go of all that runs."""
