@@ -178,7 +178,9 @@ class Transport:
                 opening.reschedule(None)
                 yield stream
         except aiohttp.WSServerHandshakeError as error:
-            raise await self._failed(call, error.status, "", header, error.headers) from error
+            failed = await self._failed(call, error.status, "", header, error.headers)
+            failed.failure.error.__cause__ = error
+            raise failed from error
         except (*LIBRARY_ERRORS, ValueError) as error:
             raise self.broken(call, error) from error
 
