@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import cache
+from typing import Any, Generic, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -29,6 +30,8 @@ ANSWER_SECONDS = 10.0  # of a stream: it begins soon, or the server is stuck
 SILENCE_SECONDS = 90.0  # a real API server sends a bookmark every minute
 STINT_SECONDS = 0.005  # of decoding, before others get the event loop
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Objects:
@@ -48,18 +51,24 @@ class _ListMeta(msgspec.Struct):
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class _Page(msgspec.Struct):
+class _Page(msgspec.Struct, Generic[T]):
     metadata: _ListMeta
-    items: list[Object] | None = None
+    items: list[T] | None = None
 
 
-class _WatchEvent(msgspec.Struct):
+class _WatchEvent(msgspec.Struct, Generic[T]):
     type: str
-    object: Object
+    object: T
 
 
-_page = msgspec.json.Decoder(_Page)
-_event = msgspec.json.Decoder(_WatchEvent)
+@cache
+def _pages_of(shape: Any) -> "msgspec.json.Decoder[_Page[Any]]":
+    return msgspec.json.Decoder(_Page[shape])
+
+
+@cache
+def _events_of(shape: Any) -> "msgspec.json.Decoder[_WatchEvent[Any]]":
+    return msgspec.json.Decoder(_WatchEvent[shape])
 
 
 class KubeClient:
@@ -124,6 +133,7 @@ class KubeClient:
         fields: str = "",
         limit: int = PAGE,
         resource_version: str | None = None,
+        shape: Any = Object,
     ) -> Objects:
         """Return all objects that match, read in pages, as they were at one moment.
 
@@ -134,6 +144,7 @@ class KubeClient:
             fields: a field selector.
             limit: objects a page.
             resource_version: "0" is content with what the server has at hand; None is the newest.
+            shape: what to keep of each, see `shapes`.
 
         Raises:
             ApiError: the cluster refuses it or cannot be reached.
@@ -143,19 +154,23 @@ class KubeClient:
         if resource_version is not None:
             query["resourceVersion"] = resource_version
         try:
-            return await self._pages(kind, namespace, query)
+            return await self._pages(kind, namespace, query, shape)
         except Expired:
             # Reading took longer than the server remembers: all at once, then.
             del query["limit"]
-            return await self._pages(kind, namespace, query)
+            return await self._pages(kind, namespace, query, shape)
 
-    async def _pages(self, kind: Kind, namespace: str | None, query: dict[str, str]) -> Objects:
+    async def _pages(
+        self, kind: Kind, namespace: str | None, query: dict[str, str], shape: Any
+    ) -> Objects:
         call = Call("list", kind, namespace)
         items: list[Object] = []
         more = query
         while True:
             path = kind.path(namespace)
-            page = await self._calls.ask(call, "GET", path, _page, query=more, repeatable=True)
+            page = await self._calls.ask(
+                call, "GET", path, _pages_of(shape), query=more, repeatable=True
+            )
             items += page.items or ()
             if not page.metadata.continue_:
                 return Objects(items, page.metadata.resourceVersion)
@@ -166,7 +181,12 @@ class KubeClient:
         """Return the resource version of now, from which a watch can begin."""
         call = Call("list", kind, namespace)
         page = await self._calls.ask(
-            call, "GET", kind.path(namespace), _page, query={"limit": "1"}, repeatable=True
+            call,
+            "GET",
+            kind.path(namespace),
+            _pages_of(Object),
+            query={"limit": "1"},
+            repeatable=True,
         )
         return page.metadata.resourceVersion
 
@@ -294,6 +314,7 @@ class KubeClient:
         seconds: int = 300,
         silence: float = SILENCE_SECONDS,
         on_open: Callable[[], None] | None = None,
+        shape: Any = Object,
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield (type, object): ADDED, MODIFIED, DELETED, BOOKMARK, until the server ends it.
 
@@ -308,6 +329,7 @@ class KubeClient:
             seconds: after which the server ends it.
             silence: seconds without a word after which the connection counts as dead.
             on_open: called when the server has accepted it.
+            shape: what to keep of each object, see `shapes`.
 
         Raises:
             Expired: the version is too old: list again.
@@ -319,27 +341,32 @@ class KubeClient:
         query |= {"labelSelector": labels} if labels else {}
         query |= {"fieldSelector": fields} if fields else {}
         limit = aiohttp.ClientTimeout(total=None, sock_read=silence)
-        now = asyncio.get_running_loop().time
+        now, decoder = asyncio.get_running_loop().time, _events_of(shape)
         async with aclosing(
             self._stream(call, kind.path(namespace), query, limit, on_open)
         ) as lines:
             begun = now()
             async for line in lines:
-                yield self._told(call, line)
+                yield self._told(call, line, decoder)
                 if now() - begun > STINT_SECONDS:
                     await asyncio.sleep(0)
                     begun = now()
 
-    def _told(self, call: Call, line: bytes) -> tuple[str, Object]:
+    def _told(
+        self, call: Call, line: bytes, decoder: "msgspec.json.Decoder[_WatchEvent[Any]]"
+    ) -> tuple[str, Object]:
         try:
-            event = _event.decode(line)
+            try:
+                event = decoder.decode(line)
+            except msgspec.ValidationError:  # a Status, or an object of a shape that is new
+                event = _events_of(Object).decode(line)
+            if event.type != "ERROR":
+                return event.type, event.object
+            status = _events_of(Object).decode(line).object
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self._calls.senseless(call) from error
-        if event.type == "ERROR":
-            code = event.object.get("code")
-            status = code if isinstance(code, int) else 500
-            raise refused(call, status, event.object, server=self.server)
-        return event.type, event.object
+        code = status.get("code")
+        raise refused(call, code if isinstance(code, int) else 500, status, server=self.server)
 
     async def log(
         self,

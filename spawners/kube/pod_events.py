@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from kworkspace.spawners.kube.client import KubeClient, Object, Objects
 from kworkspace.spawners.kube.kinds import Kind
-from kworkspace.spawners.kube.reflector import slim
 from kworkspace.spawners.kube.watches import OnFresh, Stats, WatchLoop
 
 EVENTS_A_POD = 64
@@ -121,7 +120,7 @@ class PodEvents:
         events = self._pods.setdefault(uid, OrderedDict())
         self._pods.move_to_end(uid)
         name = event["metadata"]["name"]
-        events[name] = slim(event)
+        events[name] = event
         events.move_to_end(name)
         if len(events) > EVENTS_A_POD:
             events.popitem(last=False)

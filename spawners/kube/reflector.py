@@ -1,8 +1,8 @@
 """All objects of one kind in memory, as the cluster has them: kept true by one watch for all.
 
 Reads cost nothing while the watch is fresh, and go to the API server while it is not. Who waits for
-an object waits for its watch event: nothing here polls. The objects are shared, and must not be
-changed by who reads them.
+an object waits for its watch event: nothing here polls. The objects are shared, must not be changed
+by who reads them, and have only what `shapes` names.
 """
 
 import asyncio
@@ -31,12 +31,6 @@ it was before; also for what was found by listing. Another object of the same na
 and ADDED."""
 
 
-def slim(object: Object) -> Object:
-    """Leave out what only field managers read, often half of an object."""
-    object["metadata"].pop("managedFields", None)
-    return object
-
-
 class Reflector:
     """One kind's objects.
 
@@ -48,7 +42,6 @@ class Reflector:
         fields: a field selector.
         on_event: told of each change, in order, after it can be read here.
         indexed: labels that `by_label` is asked for often.
-        slim: makes an object smaller before it is kept.
         on_fresh: told when the watch becomes stale, and when it is back.
     """
 
@@ -62,7 +55,6 @@ class Reflector:
         *,
         fields: str = "",
         indexed: Sequence[str] = (SERVER_LABEL,),
-        slim: Callable[[Object], Object] = slim,
         on_fresh: OnFresh | None = None,
     ) -> None:
         self._client = client
@@ -71,7 +63,6 @@ class Reflector:
         self._labels = labels
         self._fields = fields
         self._on_event = on_event
-        self._slim = slim
         self._objects: dict[Key, Object] = {}
         self._index: dict[str, dict[str, set[Key]]] = {label: {} for label in indexed}
         self._waiting: dict[Key, list[tuple[Predicate, asyncio.Future[Object | None]]]] = {}
@@ -226,7 +217,6 @@ class Reflector:
             self._remove(key, object)
 
     def _put(self, key: Key, object: Object) -> None:
-        object = self._slim(object)
         before = self._objects.get(key)
         if before is not None and before["metadata"]["uid"] != object["metadata"]["uid"]:
             self._remove(key, before)
@@ -244,7 +234,7 @@ class Reflector:
         before = self._objects.pop(key)
         self._unindex(key, before)
         self._wake(key, None)
-        self._tell("DELETED", self._slim(last), before)
+        self._tell("DELETED", last, before)
 
     def _unindex(self, key: Key, object: Object) -> None:
         for label, index in self._index.items():

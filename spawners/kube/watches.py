@@ -17,6 +17,7 @@ from kworkspace.cli.client.tasks import Tasks
 from kworkspace.spawners.kube.client import KubeClient, Object, Objects
 from kworkspace.spawners.kube.errors import ApiError, Expired
 from kworkspace.spawners.kube.kinds import Kind
+from kworkspace.spawners.kube.shapes import shape
 
 WATCH_SECONDS = (240, 360)
 RECONCILE_SECONDS = (300.0, 600.0)
@@ -161,6 +162,7 @@ class WatchLoop:
             resource_version=version,
             seconds=random.randint(*WATCH_SECONDS),  # noqa: S311  # not all at once
             on_open=self._opened,
+            shape=shape(self._kind),
         )
         async with aclosing(events):
             async for type, object in events:
@@ -179,7 +181,11 @@ class WatchLoop:
 
     async def _listed(self) -> Objects:
         return await self._client.list(
-            self._kind, self._namespace, labels=self._labels, fields=self._fields
+            self._kind,
+            self._namespace,
+            labels=self._labels,
+            fields=self._fields,
+            shape=shape(self._kind),
         )
 
     async def _reconcile(self) -> None:
