@@ -17,7 +17,8 @@ from kworkspace.spawners.kube.credentials import Connection
 from kworkspace.spawners.kube.kinds import Kind
 from tests.conftest import free_port
 from tests.kube_api.cluster import Cluster
-from tests.spawners.kube.objects import NAMESPACE, kubeconfig, pod, secret
+from tests.kube_api.node.images import Image
+from tests.spawners.kube.objects import NAMESPACE, is_ready, kubeconfig, pod, secret
 
 
 async def test_objects_are_made_read_changed_and_deleted(client: KubeClient) -> None:
@@ -228,3 +229,28 @@ async def test_a_watch_that_is_silent_for_too_long(client: KubeClient, cluster: 
             client.watch(Kind.SECRET, NAMESPACE, resource_version=version, silence=0.1)
         ) as events:
             await anext(events)
+
+
+async def test_a_log_is_read_and_followed(client: KubeClient, cluster: Cluster) -> None:
+    cluster.kubelet.images["says:1"] = Image(log=("one", "two", "three"))
+    await client.create(Kind.POD, NAMESPACE, pod("alice", "says:1"))
+    await cluster.wait("pods", is_ready)
+    async with aclosing(client.log(NAMESPACE, "alice", "workspace", tail=2)) as log:
+        assert [line async for line in log] == ["two", "three"]
+    async with aclosing(client.log(NAMESPACE, "alice", "workspace", follow=True)) as log:
+        assert await anext(log) == "one"
+        await client.delete(Kind.POD, NAMESPACE, "alice", grace=0)
+        assert [line async for line in log] == ["two", "three"]
+    with pytest.raises(errors.NotFoundInCluster, match="get pods/log alice"):
+        async with aclosing(client.log(NAMESPACE, "alice", "workspace")) as log:
+            await anext(log)
+
+
+async def test_the_servers_version(client: KubeClient) -> None:
+    assert (await client.version()).startswith("v1.")
+
+
+async def test_the_version_of_now(client: KubeClient) -> None:
+    made = await client.create(Kind.SECRET, NAMESPACE, secret("one"))
+    version = await client.head(Kind.SECRET, NAMESPACE)
+    assert int(version) >= int(made["metadata"]["resourceVersion"])
