@@ -188,11 +188,18 @@ class Credentials:
             self.changes += 1
             return self._header() != refused or self.has_certificate
 
+    async def look_again(self) -> bool:
+        """Read all anew; return whether that was done, which it is not too often."""
+        async with self._lock:
+            if asyncio.get_running_loop().time() - self._looked < AGAIN_SECONDS:
+                return False
+            return await self._look(afresh=True)
+
     def _header(self) -> str | None:
         key = self._configuration.api_key.get("BearerToken")
         return None if key is None else str(key).strip()
 
-    async def _look(self, *, afresh: bool) -> None:
+    async def _look(self, *, afresh: bool) -> bool:
         self._looked = asyncio.get_running_loop().time()
         try:
             self._configuration = await self._source.read(afresh=afresh)
@@ -200,8 +207,9 @@ class Credentials:
             if not self._told:
                 log.warning("The hub's credentials cannot be renewed: %s", error)
             self._told = True
-        else:
-            self._told = False
+            return False
+        self._told = False
+        return True
 
     def unauthorized(self, error: Unauthorized) -> Unauthorized:
         """Return a 401's error with the place where the credentials come from."""

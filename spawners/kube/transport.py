@@ -6,6 +6,7 @@ there, since a call has an Authorization header already.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from kworkspace.spawners.kube.credentials import Credentials
+from kworkspace.spawners.kube.credentials import Credentials, CredentialsError
 from kworkspace.spawners.kube.errors import (
     ApiError,
     Call,
@@ -30,6 +31,8 @@ CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 AGENT = "kworkspace-hub"
 READ_BYTES = 256 * 1024
+
+log = logging.getLogger(__name__)
 
 _KEEPALIVE = (  # a connection that is silently dead is noticed after 30 s
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -66,6 +69,7 @@ class Transport:
         self._credentials = credentials
         self._session = self._new_session()
         self._changes = credentials.changes
+        self._distrusted = False
 
     @property
     def server(self) -> str:
@@ -117,6 +121,7 @@ class Transport:
         Raises:
             Failed: also of what breaks while the body is read.
         """
+        await self._trust_anew()
         header = await self._credentials.header()
         headers = {"Accept": "application/json"}
         if header is not None:
@@ -159,6 +164,7 @@ class Transport:
         Raises:
             Failed: also of what breaks while it is used.
         """
+        await self._trust_anew()
         header = await self._credentials.header()
         try:
             async with (
@@ -221,12 +227,29 @@ class Transport:
         if self._credentials.changes == self._changes or not self._credentials.has_certificate:
             return
         self._changes = self._credentials.changes
-        old, self._session = self._session, self._new_session()
+        await self._replace_session()
+
+    async def _trust_anew(self) -> None:
+        """Read again whom to trust, after a server could not prove itself: authorities change."""
+        if not self._distrusted:
+            return
+        self._distrusted = False
+        if await self._credentials.look_again():
+            await self._replace_session()
+
+    async def _replace_session(self) -> None:
+        try:
+            new = self._new_session()
+        except CredentialsError as error:
+            log.warning("The hub's certificates cannot be renewed: %s", error)
+            return
+        old, self._session = self._session, new
         await old.close()
 
     def broken(self, call: Call, error: Exception) -> Failed:
         """Return what came of a call that aiohttp gave up."""
         if isinstance(error, aiohttp.ClientSSLError):
+            self._distrusted = True
             untrusted = self._credentials.untrusted(error)
             untrusted.__cause__ = error
             return Failed(Failure(untrusted, unsent=True, lasting=True))

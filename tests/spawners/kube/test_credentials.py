@@ -318,6 +318,31 @@ async def test_a_server_that_is_not_trusted(secure: Front, config: Path) -> None
     assert not secure.seen
 
 
+async def test_an_authority_that_changes(
+    *,
+    secure: Front,
+    authority: Authority,
+    config: Path,
+    tmp_path: Path,
+    hurry: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(Authority(elsewhere).file.read_bytes())
+    config.write_text(kubeconfig(secure.url, cluster=", certificate-authority: trusted.crt"))
+    async with await _open(config) as client:
+        with pytest.raises(errors.ClusterUnreachable, match="is not trusted"):
+            await _ask(client)
+        trusted.write_text("nothing")
+        with pytest.raises(errors.ClusterUnreachable, match="is not trusted"):
+            await _ask(client)
+        assert "certificates cannot be renewed" in caplog.text
+        trusted.write_bytes(authority.file.read_bytes())
+        await _ask(client)
+
+
 async def test_an_authority_that_is_configured(
     secure: Front, authority: Authority, config: Path
 ) -> None:
