@@ -74,7 +74,7 @@ RIGHTS: tuple[Right, ...] = (
     Right(Kind.SERVICE, ("get", "create", "patch", "delete"), "names for direct SSH"),
     Right(
         Kind.JOB,
-        ("get", "list", "watch", "create", "delete"),
+        ("get", "create", "delete"),
         "backups and other work beside a home",
     ),
     Right(

@@ -61,6 +61,13 @@ class ConnectionOptions(Protocol):
         """Seconds for which a call that failed in passing is made again."""
 
 
+def _environment_proxy(server: str) -> str | None:
+    url = urlsplit(server)
+    if proxy_bypass(url.netloc.rpartition("@")[2]):
+        return None
+    return getproxies().get(url.scheme)
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Plain `ConnectionOptions`."""
@@ -92,6 +99,7 @@ class Credentials:
         self._lock = asyncio.Lock()
         self._looked = asyncio.get_running_loop().time()
         self._told = False
+        self._proxies: dict[str, str | None] = {}
         self.changes = 0
 
     @classmethod
@@ -133,11 +141,9 @@ class Credentials:
         """The proxy to go through: the kubeconfig's, else the environment's."""
         if self._configuration.proxy:
             return str(self._configuration.proxy)
-        url = urlsplit(self.server)
-        proxies = getproxies()
-        if proxy_bypass(url.netloc.rpartition("@")[2]):
-            return None
-        return proxies.get(url.scheme)
+        if self.server not in self._proxies:  # all of the environment is read for it
+            self._proxies[self.server] = _environment_proxy(self.server)
+        return self._proxies[self.server]
 
     def tls(self) -> ssl.SSLContext:
         """Make the TLS context of new connections.
