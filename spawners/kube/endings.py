@@ -22,6 +22,7 @@ _REASONS = {
     "DeadlineExceeded": "it ran for as long as it may (activeDeadlineSeconds)",
 }
 _SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 9: "KILL", 11: "SEGV", 15: "TERM"}
+DELETED = "its pod was deleted, not by the hub"
 
 
 def ending(pod: Object) -> str | None:
@@ -29,7 +30,7 @@ def ending(pod: Object) -> str | None:
     terminated = pods.state(pods.status_of(pod), "terminated") or {}
     if pods.is_terminating(pod) and terminated.get("reason") != "OOMKilled":
         # Its process may have ended since, but because it was told to.
-        return _disruption(pod) or "its pod was deleted, not by the hub"
+        return _disruption(pod) or DELETED
     if pods.is_over(pod):
         return _disruption(pod) or _own_end(pod)
     return None

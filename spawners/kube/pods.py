@@ -92,7 +92,9 @@ def is_alive(pod: Object) -> bool:
 
     A readiness probe that fails for a moment, as on a machine under load, ends nothing.
     """
-    return not is_terminating(pod) and state(status_of(pod), "running") is not None
+    if is_terminating(pod) or phase(pod) != "Running":
+        return False
+    return state(status_of(pod), "running") is not None
 
 
 def is_over(pod: Object) -> bool:

@@ -7,6 +7,13 @@ object's name in front of it, and the difference of the two manifests behind it.
 import re
 
 from kworkspace.spawners.kube.endings import one_line
+from kworkspace.spawners.kube.errors import (
+    ApiError,
+    ClusterUnreachable,
+    Forbidden,
+    Invalid,
+    Throttled,
+)
 
 _FORBIDDEN = re.compile(r'^\S+ "[^"]*" is forbidden: ')
 _INVALID = re.compile(r'^(?P<kind>\w+) "[^"]*" is invalid: ')
@@ -14,6 +21,19 @@ _DIFFERENCE = re.compile(r"\n@@ .*", re.DOTALL)
 _QUOTA = re.compile(r"^exceeded quota: (?P<what>.*)$")
 _FAILED_QUOTA = re.compile(r"^failed quota: (?P<what>.*)$")
 _ENDING = re.compile(r"namespace (?P<name>\S+) because it is being terminated")
+
+
+def explain(error: ApiError) -> str:
+    """Return why a call to the cluster failed, as what follows a colon."""
+    by_rights = isinstance(error, Forbidden) and error.by_rights
+    if isinstance(error, Forbidden | Invalid) and not by_rights:
+        return refusal(error.server_message)
+    return error.message[:1].lower() + error.message[1:]
+
+
+def passes(error: ApiError) -> bool:
+    """Whether a failure is the API server's trouble, that passes, and no refusal."""
+    return isinstance(error, ClusterUnreachable | Throttled) or error.http_status >= 500
 
 
 def refusal(message: str) -> str:
