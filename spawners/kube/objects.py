@@ -1,0 +1,225 @@
+"""The Secret, the Service and the namespace of a workspace: ensured, brought up to date, deleted.
+
+The hub cannot read Secrets. What it needs of one, the public half of the host key, comes back with
+the answer to what it writes; whose Secret it is, from a patch that changes nothing.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from kworkspace.cli.client.errors import StartFailed
+from kworkspace.spawners.base import Workspace
+from kworkspace.spawners.kube import pods
+from kworkspace.spawners.kube.client import KubeClient
+from kworkspace.spawners.kube.errors import AlreadyExists, ConflictInCluster, NotFoundInCluster
+from kworkspace.spawners.kube.found import HUB_LABEL, MANAGED_LABEL, OWNER, server_of
+from kworkspace.spawners.kube.kinds import Kind
+from kworkspace.spawners.kube.manifests.secret import make_secret
+from kworkspace.spawners.kube.manifests.service import make_service
+from kworkspace.spawners.kube.names import Names
+from kworkspace.spawners.kube.pods import Object
+
+if TYPE_CHECKING:
+    from kworkspace.spawners.kube.config import KubeSpawnerOptions
+
+log = logging.getLogger(__name__)
+
+KEYS = "kworkspace.io/keys"  # of a pod: a digest of those it was told of
+_HOST_KEY = "ssh_host_ed25519_key"
+_PUBLIC = f"{_HOST_KEY}.pub"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A workspace's Secret that is there.
+
+    Attributes:
+        host_key: the public line to pin.
+        secret: as the API server has it.
+        made: whether it was made just now.
+    """
+
+    host_key: str
+    secret: Object
+    made: bool
+
+
+class Objects:
+    """They.
+
+    Args:
+        client: to the API server.
+        hub_id: of this hub.
+    """
+
+    def __init__(self, *, client: KubeClient, hub_id: str) -> None:
+        self._client = client
+        self._hub_id = hub_id
+        self._applied: dict[str, str] = {}
+        self._namespaces: set[str] = set()
+
+    async def ensure_secret(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+    ) -> Keys:
+        """Make the Secret, or bring the one that is there up to date; its host key stays.
+
+        Raises:
+            StartFailed: it is another's.
+            ApiError: the API server refuses.
+        """
+        private, public = await asyncio.to_thread(new_host_key)
+        body = make_secret(
+            options, workspace, names, host_key_private=private, host_key_public=public
+        )
+        try:
+            secret = await self._client.create(Kind.SECRET, names.namespace, body, repeatable=True)
+        except AlreadyExists:
+            found = await self._update_secret(options, workspace, names, body)
+            return replace(found, made=found.host_key == public)  # a call made twice
+        self._applied[workspace.id] = digest(body)
+        return Keys(public, secret, made=True)
+
+    async def _update_secret(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, new: Object
+    ) -> Keys:
+        found = await self._client.patch_merge(Kind.SECRET, names.namespace, names.secret, {})
+        self._check(found, workspace, "Secret")
+        secret = await self._apply_secret(options, workspace, names)
+        public = _text(secret, _PUBLIC)
+        if not public or not _text(secret, _HOST_KEY):
+            # Somebody has emptied it. A patch, as the next apply would take away what one applied.
+            keys = {key: new["data"][key] for key in (_HOST_KEY, _PUBLIC)}
+            secret = await self._client.patch_merge(
+                Kind.SECRET, names.namespace, names.secret, {"data": keys}
+            )
+            public = _text(secret, _PUBLIC)
+        return Keys(public, secret, made=False)
+
+    async def refresh(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, pod: Object
+    ) -> None:
+        """Bring keys and authorities of a running workspace up to date.
+
+        A pod that changes has its node look after its volumes at once, instead of within a minute.
+
+        Raises:
+            ApiError: the API server refuses.
+        """
+        body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
+        if self._applied.get(workspace.id) == digest(body):
+            return
+        await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
+        has = pods.annotation(pod, KEYS)
+        if has != digest(body):
+            metadata = pod["metadata"]
+            patch = {"metadata": {"uid": pods.uid(pod), "annotations": {KEYS: digest(body)}}}
+            with contextlib.suppress(NotFoundInCluster, ConflictInCluster):
+                await self._client.patch_merge(
+                    Kind.POD, metadata["namespace"], metadata["name"], patch
+                )
+        self._applied[workspace.id] = digest(body)
+
+    async def _apply_secret(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+    ) -> Object:
+        body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
+        secret = await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
+        self._applied[workspace.id] = digest(body)
+        return secret
+
+    async def ensure_service(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+    ) -> bool:
+        """Make the Service, or bring it up to date, if there is to be one; whether it is new.
+
+        Raises:
+            StartFailed: it is another's.
+            ApiError: the API server refuses.
+        """
+        body = make_service(options, workspace, names)
+        if body is None:
+            return False
+        try:
+            found = await self._client.get(Kind.SERVICE, names.namespace, names.service)
+        except NotFoundInCluster:
+            found = None
+        if found is not None:
+            self._check(found, workspace, "Service")
+        await self._client.apply(Kind.SERVICE, names.namespace, names.service, body)
+        return found is None
+
+    def _check(self, found: Object, workspace: Workspace, kind: str) -> None:
+        if pods.label(found, HUB_LABEL) != self._hub_id or server_of(found) != workspace.id:
+            raise StartFailed(
+                f"the {kind} {found['metadata']['name']} is not this workspace's: an admin has to"
+                " delete it, or to change c.KubeSpawner.pod_name_template"
+            )
+
+    async def ensure_namespace(self, name: str) -> None:
+        """Make a user's namespace if it is not there."""
+        if name in self._namespaces:
+            return
+        try:
+            await self._client.get(Kind.NAMESPACE, None, name)
+        except NotFoundInCluster:
+            await self._make_namespace(name)
+        self._namespaces.add(name)
+
+    async def _make_namespace(self, name: str) -> None:
+        metadata = {"name": name, "labels": {MANAGED_LABEL: OWNER, HUB_LABEL: self._hub_id}}
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        try:
+            await self._client.create(Kind.NAMESPACE, None, body)
+        except AlreadyExists:
+            pass
+        else:
+            log.info("Made the namespace %s", name)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, id: str) -> None:
+        """Delete a Secret or Service if it is this server's; one that is not there is fine.
+
+        Raises:
+            KworkspaceError: the API server refuses.
+        """
+        try:
+            found = await self._client.patch_merge(kind, namespace, name, {})
+        except NotFoundInCluster:
+            return
+        if pods.label(found, HUB_LABEL) != self._hub_id or server_of(found) != id:
+            log.warning("%s %s is not of server %s: it is kept", kind, name, id)
+            return
+        try:
+            await self._client.delete(kind, namespace, name, uid=pods.uid(found))
+        except (NotFoundInCluster, ConflictInCluster):
+            return
+        self._applied.pop(id, None)
+
+
+def new_host_key() -> tuple[str, str]:
+    """Return a new host key: the private half, and the public half as an OpenSSH line."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    return key.export_private_key().decode(), key.export_public_key().decode().strip()
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """Return a digest of a Secret's content without its host key: whether it has changed."""
+    content = {
+        key: value
+        for key, value in {**(body.get("data") or {}), **(body.get("stringData") or {})}.items()
+        if key not in {_HOST_KEY, _PUBLIC}
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _text(secret: Object, key: str) -> str:
+    data = secret.get("data") or {}
+    return base64.b64decode(data.get(key, "")).decode().strip()

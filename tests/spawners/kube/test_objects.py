@@ -1,0 +1,71 @@
+"""The Secret that the hub cannot read: whose it is, and what becomes of its host key."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from kworkspace.cli.client.errors import StartFailed
+from kworkspace.spawners.kube.objects import new_host_key
+from tests.spawners.kube.house import NAMESPACE, House, workspace
+
+SECRET = "workspace-alice-ssh"
+
+
+def secret(**labels: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": NAMESPACE, "labels": labels},
+        "data": {"password": base64.b64encode(b"of somebody else").decode()},
+    }
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{}, {"kworkspace.io/hub": "other"}, {"kworkspace.io/hub": "hub", "kworkspace.io/server": "x"}],
+)
+async def test_what_is_anothers_is_not_touched(house: House, labels: dict[str, str]) -> None:
+    house.cluster.add(secret(**labels))
+    before = house.cluster.get("secrets", NAMESPACE, SECRET)
+    spawner = await house.open()
+    with pytest.raises(StartFailed, match=f"the Secret {SECRET} is not this workspace's"):
+        await house.start(spawner, alices := workspace())
+    assert house.left() == {"secrets": [SECRET]}
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.cluster.get("secrets", NAMESPACE, SECRET) == before
+
+
+async def test_one_that_was_emptied_gets_a_new_host_key(house: House) -> None:
+    spawner = await house.open()
+    alices = workspace()
+    first = await house.start(spawner, alices)
+    await spawner.stop(alices.id, "alice")
+    house.cluster.edit("secrets", NAMESPACE, SECRET, lambda one: one["data"].clear())
+    second = await house.start(spawner, alices)
+    assert second.host_key.startswith("ssh-ed25519 ")
+    assert second.host_key != first.host_key
+    await spawner.stop(alices.id, "alice")
+    assert (await house.start(spawner, alices)).host_key == second.host_key, "and keeps it"
+
+
+async def test_the_hub_never_reads_a_secret(house: House) -> None:
+    spawner = await house.open()
+    alices = workspace()
+    for _ in range(2):
+        await house.start(spawner, alices)
+        await spawner.refresh(workspace(id=alices.id, authorized_keys=("ssh-ed25519 AAAA x",)))
+        await spawner.stop(alices.id, "alice")
+    await spawner.delete(alices.id, "alice", user="alice")
+    verbs = {one.verb for one in house.cluster.calls if one.resource == "secrets"}
+    assert verbs == {"create", "patch", "delete"}
+    assert house.left() == {}
+
+
+async def test_host_keys() -> None:
+    private, public = new_host_key()
+    assert private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    kind, key = public.split()
+    assert kind == "ssh-ed25519"
+    assert len(base64.b64decode(key)) == 51
+    assert new_host_key() != (private, public)
