@@ -32,6 +32,7 @@ _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*":? ?(?:ErrImagePull: )?'
 _ATTACHED_TO = re.compile(r"(?:attached to|on) (?:the )?(?:node|instance|server)s? \"?([\w.-]*\w)")
 _USED_BY = re.compile(r"already used by pod\(s\) (.+)$")
 _SHOW_SECONDS = 5
+SETTING_UP = 80  # percent: the container runs, and the bootstrap is at work
 
 
 class Verdict(Enum):
@@ -84,7 +85,7 @@ def report(pod: Object, events: Iterable[Object], *, now: datetime, last_node: s
         if (trouble := _trouble(pod, status)) is not None:
             return trouble
     if pods.state(pods.status_of(pod), "running") is not None:
-        return Report(Verdict.WAITING, 80, "Waiting for the SSH server")
+        return Report(Verdict.WAITING, SETTING_UP, "Waiting for the SSH server")
     return _preparing(pod, mine, now=now, last_node=last_node)
 
 

@@ -8,6 +8,7 @@ import pytest
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.credentials import Connection
 from tests.kube_api.cluster import Cluster, serve
+from tests.spawners.kube.house import House
 
 
 @pytest.fixture
@@ -22,3 +23,11 @@ async def client(cluster: Cluster) -> AsyncIterator[KubeClient]:
     """A client with an admin's rights."""
     async with await KubeClient.open(Connection(kubeconfig=str(cluster.kubeconfig))) as opened:
         yield opened
+
+
+@pytest.fixture
+async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
+    """A cluster to open spawners on."""
+    house = House(cluster, tmp_path)
+    yield house
+    await house.aclose()
