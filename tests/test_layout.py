@@ -53,6 +53,10 @@ TESTED_AS_A_WHOLE = {
     "hub/test_failpoints.py": """
         hub/clock.py hub/db/leases.py hub/db/meta.py hub/db/migrations/env.py hub/db/servers.py
         hub/run.py""",
+    "spawners/kube/test_spawner.py": "spawners/kube/removal.py",
+    "spawners/kube/test_starts.py": """
+        spawners/kube/found.py spawners/kube/making.py spawners/kube/view.py
+        spawners/kube/waiting.py""",
     "spawners/local/server/test_login.py": "ssh/close.py",
     "spawners/local/server/test_session.py": """
         spawners/local/server/children.py spawners/local/server/controlling_terminal.py

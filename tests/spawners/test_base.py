@@ -5,6 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,26 @@ import pytest
 
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.base import Exit, Running, Spawner, Workspace, call_hook
+from kworkspace.spawners.kube import KubeSpawner
 from kworkspace.spawners.local import LocalSpawner
 from kworkspace.spawners.local.state import Paths, read_state
 from tests.hub.conftest import FakeSpawner, until
+from tests.kube_api.cluster import Cluster, serve
 
 DEADLINE = 30.0
 
 
 class House:
-    """A spawner, and others after it with the same directory, as after a hub's restart."""
+    """A spawner, and others after it with the same directory, as after a hub's restart.
 
-    def __init__(self, kind: type[Spawner], directory: Path) -> None:
-        self.kind, self.directory = kind, directory
+    Args:
+        kind: of the spawners.
+        directory: of the hub.
+        cluster: where there is one.
+    """
+
+    def __init__(self, kind: type[Spawner], directory: Path, cluster: Cluster | None) -> None:
+        self.kind, self.directory, self.cluster = kind, directory, cluster
         self.exits: list[Exit] = []
         self.world: dict[str, Running] = {}
         self.spawners: list[Spawner] = []
@@ -31,6 +40,8 @@ class House:
     async def open(self, **options: Any) -> Spawner:
         if self.kind is FakeSpawner:
             options["world"] = self.world
+        if self.cluster is not None:
+            options |= {"kubeconfig": str(self.cluster.kubeconfig), "namespace": "workspaces"}
         spawner = self.kind(
             hub_id="hub",
             data_dir=self.directory,
@@ -47,6 +58,9 @@ class House:
         if isinstance(spawner, FakeSpawner):
             spawner.crash(running)
             return
+        if self.cluster is not None:
+            self.cluster.kubelet.finish("workspaces", f"workspace-{running.slug}", 3)
+            return
         state = read_state(Paths(self.directory / "workspaces" / running.slug).state)
         assert state is not None
         os.kill(state.pid, signal.SIGKILL)
@@ -55,7 +69,15 @@ class House:
         """Whether there are files of a workspace."""
         if self.kind is FakeSpawner:
             return any(slug in spawner.homes for spawner in self.spawners)  # type: ignore[attr-defined]
+        if self.cluster is not None:
+            claims = self.cluster.every("persistentvolumeclaims", "workspaces")
+            return f"workspace-{slug}" in [claim["metadata"]["name"] for claim in claims]
         return (self.directory / "workspaces" / slug).exists()
+
+    async def close(self, spawner: Spawner) -> None:
+        """End a hub; what runs goes on."""
+        self.spawners.remove(spawner)
+        await spawner.aclose()
 
     async def aclose(self) -> None:
         for spawner in self.spawners:
@@ -64,12 +86,16 @@ class House:
             await spawner.aclose()
 
 
-@pytest.fixture(params=[FakeSpawner, LocalSpawner])
+@pytest.fixture(params=[FakeSpawner, LocalSpawner, KubeSpawner])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    house = House(request.param, tmp_path)
-    async with asyncio.timeout(DEADLINE):
-        yield house
-        await house.aclose()
+    async with AsyncExitStack() as exits:
+        cluster = None
+        if request.param is KubeSpawner:
+            cluster = await exits.enter_async_context(serve(tmp_path, cheap=0.0, pace=0.01))
+        house = House(request.param, tmp_path, cluster)
+        async with asyncio.timeout(DEADLINE):
+            yield house
+            await house.aclose()
 
 
 @pytest.fixture
@@ -106,7 +132,7 @@ async def test_starts_at_once_make_one(spawner: Spawner) -> None:
 async def test_another_hub_process_adopts(house: House, spawner: Spawner) -> None:
     alices = workspace()
     running = await spawner.start(alices, ignore)
-    await spawner.aclose()
+    await house.close(spawner)
     after = await house.open()
     assert list(await after.running()) == [running]
     assert await after.find(alices.id, "alice") == running
