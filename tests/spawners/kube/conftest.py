@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.credentials import Connection
 from tests.kube_api.cluster import Cluster, serve
-from tests.spawners.kube.house import House
+
+if TYPE_CHECKING:
+    from tests.spawners.kube.house import House
 
 
 @pytest.fixture
@@ -26,8 +29,10 @@ async def client(cluster: Cluster) -> AsyncIterator[KubeClient]:
 
 
 @pytest.fixture
-async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator[House]:
+async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator["House"]:
     """A cluster to open spawners on."""
+    from tests.spawners.kube.house import House  # noqa: PLC0415  # others need no spawner
+
     house = House(cluster, tmp_path)
     yield house
     await house.aclose()
