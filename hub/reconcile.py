@@ -8,7 +8,7 @@ them does, under a lease that it keeps.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from kworkspace.spawners.base import Running, Spawner
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 16
 CHECK_SECONDS = 10.0
 LEASE = "compare"
 
@@ -66,6 +67,7 @@ class Reconciler:
         self._leases = leases
         self._clock = clock
         self._seconds = seconds
+        self._turn = asyncio.Semaphore(AT_ONCE)
         self._told: set[str] = set()
         self._checks: list[asyncio.Task[None]] = []
 
@@ -83,12 +85,15 @@ class Reconciler:
         """Compare once."""
         found = {running.id: running for running in await self._spawner.running()}
         self._checks = []
-        for row in self._readmodel.servers():
-            await self._alone(row.slug, self._see_to(row, found.pop(row.id, None)))
+        works = [
+            self._alone(row.slug, self._see_to, row, found.pop(row.id, None))
+            for row in self._readmodel.servers()
+        ]
+        await asyncio.gather(*works)
         for id in await self._known(list(found)):
             del found[id]  # another hub has just made it
         for orphan in found.values():
-            await self._alone(orphan.slug, self._remove(orphan))
+            await self._alone(orphan.slug, self._remove, orphan)
         await self._warn_of_homes()
         if self._checks:
             # Whoever asks after this must not be told of what is long gone.
@@ -100,10 +105,11 @@ class Reconciler:
         async with self._store.begin() as session:
             return await queries.known(session, ids)
 
-    async def _alone(self, slug: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _alone(self, slug: str, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """See to one workspace; its trouble is nobody else's."""
         try:
-            await work
+            async with self._turn:
+                await work(*args)
         except Exception:
             log.exception("Comparing workspace %s with what runs failed", slug)
 

@@ -21,7 +21,7 @@ from kworkspace.spawners.kube.found import HUB_LABEL, MANAGED_LABEL, server_of
 from kworkspace.spawners.kube.kinds import Kind
 from kworkspace.spawners.kube.manifests.pod import make_pod
 from kworkspace.spawners.kube.names import Names, account_name
-from kworkspace.spawners.kube.objects import Keys, Objects
+from kworkspace.spawners.kube.objects import KEYS, SECRET, Keys, Objects
 from kworkspace.spawners.kube.pods import Object
 from kworkspace.spawners.kube.removal import Removal
 from kworkspace.spawners.kube.view import View
@@ -156,12 +156,15 @@ class Making:
             StartFailed: the hook failed, or made something else of it.
         """
         assert self._keys is not None
-        manifest: Object = make_pod(
+        manifest: dict[str, Any] = make_pod(
             self._options,
             self._workspace,
             self._names,
             account=account_name(self._options, self._workspace),
             host_key=self._keys.host_key,
+        )
+        manifest["metadata"].setdefault("annotations", {}).update(
+            {KEYS: self._keys.digest, SECRET: self._names.secret}
         )
         hook = self._options.modify_pod_hook
         if hook is None:

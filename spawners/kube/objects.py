@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEYS = "kworkspace.io/keys"  # of a pod: a digest of those it was told of
+KEYS = "kworkspace.io/keys"  # of a pod: a digest of those that its Secret has
+SECRET = "kworkspace.io/secret"  # of a pod: the Secret that it mounts  # noqa: S105  # a name
+CHANGING = "changing"
 _HOST_KEY = "ssh_host_ed25519_key"
 _PUBLIC = f"{_HOST_KEY}.pub"
 
@@ -44,12 +46,12 @@ class Keys:
 
     Attributes:
         host_key: the public line to pin.
-        secret: as the API server has it.
+        digest: of all else that is in it.
         made: whether it was made just now.
     """
 
     host_key: str
-    secret: Object
+    digest: str
     made: bool
 
 
@@ -81,12 +83,12 @@ class Objects:
             options, workspace, names, host_key_private=private, host_key_public=public
         )
         try:
-            secret = await self._client.create(Kind.SECRET, names.namespace, body, repeatable=True)
+            await self._client.create(Kind.SECRET, names.namespace, body, repeatable=True)
         except AlreadyExists:
             found = await self._update_secret(options, workspace, names, body)
             return replace(found, made=found.host_key == public)  # a call made twice
         self._applied[workspace.id] = digest(body)
-        return Keys(public, secret, made=True)
+        return Keys(public, digest(body), made=True)
 
     async def _update_secret(
         self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, new: Object
@@ -102,7 +104,7 @@ class Objects:
                 Kind.SECRET, names.namespace, names.secret, {"data": keys}
             )
             public = _text(secret, _PUBLIC)
-        return Keys(public, secret, made=False)
+        return Keys(public, digest(new), made=False)
 
     async def refresh(
         self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, pod: Object
@@ -114,19 +116,24 @@ class Objects:
         Raises:
             ApiError: the API server refuses.
         """
+        names = replace(names, secret=pods.annotation(pod, SECRET) or names.secret)
         body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
-        if self._applied.get(workspace.id) == digest(body):
+        wanted, told = digest(body), pods.annotation(pod, KEYS)
+        if wanted == told == self._applied.get(workspace.id):
             return
+        if wanted != told:
+            # First, so that whoever takes over from a hub that dies here does it again.
+            await self._note_keys(pod, CHANGING)
         await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
-        has = pods.annotation(pod, KEYS)
-        if has != digest(body):
-            metadata = pod["metadata"]
-            patch = {"metadata": {"uid": pods.uid(pod), "annotations": {KEYS: digest(body)}}}
-            with contextlib.suppress(NotFoundInCluster, ConflictInCluster):
-                await self._client.patch_merge(
-                    Kind.POD, metadata["namespace"], metadata["name"], patch
-                )
-        self._applied[workspace.id] = digest(body)
+        if wanted != told:
+            await self._note_keys(pod, wanted)
+        self._applied[workspace.id] = wanted
+
+    async def _note_keys(self, pod: Object, text: str) -> None:
+        metadata = pod["metadata"]
+        patch = {"metadata": {"uid": pods.uid(pod), "annotations": {KEYS: text}}}
+        with contextlib.suppress(NotFoundInCluster, ConflictInCluster):
+            await self._client.patch_merge(Kind.POD, metadata["namespace"], metadata["name"], patch)
 
     async def _apply_secret(
         self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names

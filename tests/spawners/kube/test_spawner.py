@@ -3,12 +3,14 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kworkspace.cli.client.errors import StartFailed
+from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.spawners.base import Home, Workspace
+from kworkspace.spawners.kube import KubeSpawner
 from tests.hub.conftest import until
 from tests.kube_api.cluster import Cluster
 from tests.kube_api.node.images import Image
@@ -210,6 +212,7 @@ async def test_new_keys_reach_what_runs(house: House) -> None:
     spawner = await house.open()
     alices = workspace(authorized_keys=(KEY,))
     running = await house.start(spawner, alices)
+    told = house.pod()["metadata"]["annotations"]["kworkspace.io/keys"]
     begun = len(house.cluster.calls)
     await spawner.refresh(alices)
     assert len(house.cluster.calls) == begun, "they are as they were"
@@ -220,7 +223,8 @@ async def test_new_keys_reach_what_runs(house: House) -> None:
     assert _text(secret, "authorized_keys") == f"{OTHER}\n"
     assert _text(secret, "ssh_host_ed25519_key.pub").strip() == running.host_key
     assert "PRIVATE KEY" in _text(secret, "ssh_host_ed25519_key")
-    assert house.pod()["metadata"]["annotations"]["kworkspace.io/keys"], "the node looks at once"
+    notes = house.pod()["metadata"]["annotations"]
+    assert notes["kworkspace.io/keys"] not in {told, "changing"}, "so that the node looks at once"
     assert await spawner.find(alices.id, "alice") == running
 
 
@@ -234,6 +238,43 @@ async def test_a_new_hub_renews_keys_once(house: House) -> None:
     begun = len(house.cluster.calls)
     await after.refresh(alices)
     assert len(house.cluster.calls) == begun
+
+
+async def test_two_hubs_do_not_rely_on_what_they_did_themselves(house: House) -> None:
+    """One gives a key, the other takes it back: the first one's memory is no proof."""
+    one, other = await house.open(), await house.open()
+    alices = workspace(authorized_keys=(KEY,))
+    await house.start(one, alices)
+    more = replace(alices, authorized_keys=(KEY, OTHER))
+    await other.refresh(more)
+    await until(lambda: _keys(one) == _told(house))
+    await one.refresh(alices)
+    secret = house.cluster.get("secrets", NAMESPACE, "workspace-alice-ssh")
+    assert secret is not None
+    assert _text(secret, "authorized_keys") == f"{KEY}\n"
+
+
+async def test_a_hub_that_dies_while_keys_change(house: House) -> None:
+    one, other = await house.open(), await house.open()
+    alices = workspace(authorized_keys=(KEY,))
+    await house.start(one, alices)
+    house.cluster.faults.fail_next(403, verb="patch", kind="secrets", message="it died here")
+    with pytest.raises(KworkspaceError, match="the keys of alice are not renewed"):
+        await other.refresh(replace(alices, authorized_keys=(OTHER,)))
+    await until(lambda: _keys(one) == _told(house) == "changing")
+    begun = len(house.cluster.calls)
+    await one.refresh(alices)
+    patched = [call.resource for call in house.cluster.calls[begun:] if call.verb == "patch"]
+    assert patched == ["pods", "secrets", "pods"]
+
+
+def _told(house: House) -> str:
+    return str(house.pod()["metadata"]["annotations"]["kworkspace.io/keys"])
+
+
+def _keys(spawner: KubeSpawner) -> str:
+    [pod] = spawner.parts.view.all_seen()
+    return str(pod["metadata"]["annotations"]["kworkspace.io/keys"])
 
 
 def _text(secret: Object, key: str) -> str:
