@@ -120,7 +120,12 @@ class Making:
         """Have everything there that the pod needs."""
         self._tell(5, "Making the volume, the keys and the pod")
         if self._options.enable_user_namespaces:
-            await self._whole(self._parts.objects.ensure_namespace, self._names.namespace)
+            await self._whole(
+                self._parts.objects.ensure_namespace,
+                self._options,
+                self._workspace,
+                self._names,
+            )
         outcomes = await asyncio.gather(
             self._whole(self._ensure_claim),
             self._whole(self._ensure_keys),

@@ -21,8 +21,9 @@ from kworkspace.spawners.base import Workspace
 from kworkspace.spawners.kube import pods
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.errors import AlreadyExists, ConflictInCluster, NotFoundInCluster
-from kworkspace.spawners.kube.found import HUB_LABEL, MANAGED_LABEL, OWNER, server_of
+from kworkspace.spawners.kube.found import HUB_LABEL, server_of
 from kworkspace.spawners.kube.kinds import Kind
+from kworkspace.spawners.kube.manifests.namespace import make_namespace
 from kworkspace.spawners.kube.manifests.secret import make_secret
 from kworkspace.spawners.kube.manifests.service import make_service
 from kworkspace.spawners.kube.names import Names
@@ -171,25 +172,21 @@ class Objects:
                 " delete it, or to change c.KubeSpawner.pod_name_template"
             )
 
-    async def ensure_namespace(self, name: str) -> None:
+    async def ensure_namespace(
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+    ) -> None:
         """Make a user's namespace if it is not there."""
+        name = names.namespace
         if name in self._namespaces:
             return
         try:
             await self._client.get(Kind.NAMESPACE, None, name)
         except NotFoundInCluster:
-            await self._make_namespace(name)
+            body = make_namespace(options, workspace, names)
+            with contextlib.suppress(AlreadyExists):
+                await self._client.create(Kind.NAMESPACE, None, body)
+                log.info("Made the namespace %s", name)
         self._namespaces.add(name)
-
-    async def _make_namespace(self, name: str) -> None:
-        metadata = {"name": name, "labels": {MANAGED_LABEL: OWNER, HUB_LABEL: self._hub_id}}
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-        try:
-            await self._client.create(Kind.NAMESPACE, None, body)
-        except AlreadyExists:
-            pass
-        else:
-            log.info("Made the namespace %s", name)
 
     async def delete(self, kind: Kind, namespace: str, name: str, id: str) -> None:
         """Delete a Secret or Service if it is this server's; one that is not there is fine.

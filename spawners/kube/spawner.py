@@ -12,7 +12,7 @@ from typing import Any
 
 from traitlets import TraitError
 
-from kworkspace.cli.client.errors import BadRequest, KworkspaceError, NotFound, StartFailed
+from kworkspace.cli.client.errors import KworkspaceError, NotFound, StartFailed
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.spawners.base import (
     STOP_MARGIN_SECONDS,
@@ -157,29 +157,31 @@ class KubeSpawner(KubeSpawnerOptions):
         return outcome
 
     def _begin(self, workspace: Workspace) -> None:
-        try:
-            options = profiles.apply_profile(self, workspace)
-        except (TraitError, BadRequest) as error:
-            raise StartFailed(one_line(str(error))) from error
-        self._backoff.check(workspace.user, options.image)
-        made = names(options, workspace)
-        self._named[workspace.id] = made
+        made = self._named[workspace.id] = names(self, workspace)
         self._exits.starting(workspace.id)
-        start = Start(self.parts, options, workspace, made)
-        work = self._start(start, workspace, options.image)
-        task = self._tasks.spawn(work, f"start {workspace.slug}")
+        start = Start(self.parts, workspace, made, partial(self._choose, workspace))
+        task = self._tasks.spawn(self._start(start, workspace), f"start {workspace.slug}")
         self._starts[workspace.id] = start, task
         task.add_done_callback(partial(self._forget_start, workspace.id))
 
-    async def _start(
-        self, start: Start, workspace: Workspace, image: str
-    ) -> Running | KworkspaceError:
+    async def _choose(self, workspace: Workspace) -> KubeSpawnerOptions:
+        """Return what a workspace is started with, if it may be tried now."""
+        options = await self._options_of(workspace)
+        self._backoff.check(workspace.user, options.image)
+        return options
+
+    async def _options_of(self, workspace: Workspace) -> KubeSpawnerOptions:
+        """Return the configuration with the workspace's profile, callables answered."""
+        return await profiles.resolve(profiles.apply_profile(self, workspace), workspace)
+
+    async def _start(self, start: Start, workspace: Workspace) -> Running | KworkspaceError:
         try:
             running = await start.run()
         except KworkspaceError as error:
-            self._backoff.failed(workspace.user, image, error.message)
+            if start.image:
+                self._backoff.failed(workspace.user, start.image, error.message)
             return error
-        self._backoff.succeeded(workspace.user, image)
+        self._backoff.succeeded(workspace.user, start.image)
         return running
 
     def _forget_start(self, id: str, task: asyncio.Task[Running | KworkspaceError]) -> None:
@@ -215,7 +217,7 @@ class KubeSpawner(KubeSpawnerOptions):
         await asyncio.gather(*(self.parts.removal.end(pod) for pod in ended))
 
     async def delete(self, id: str, slug: str, *, user: str = "", name: str = "") -> None:
-        """End the workspace, and delete its Secret, its Service and its home.
+        """End the workspace, and delete its Secret, its Service and, with `delete_pvc`, its home.
 
         Raises:
             KworkspaceError: the API server does not let us, or something does not go.
@@ -223,7 +225,8 @@ class KubeSpawner(KubeSpawnerOptions):
         workspace = await self._describe(id, slug, user, name)
         await self.stop(id, slug)
         made = self._named.pop(id, None) or names(self, workspace)
-        await self.parts.claims.delete(self, workspace, made)
+        if self.delete_pvc:
+            await self.parts.claims.delete(self, workspace, made)
         objects = self.parts.objects
         await objects.delete(Kind.SECRET, made.namespace, made.secret, id)
         await objects.delete(Kind.SERVICE, made.namespace, made.service, id)
@@ -270,10 +273,11 @@ class KubeSpawner(KubeSpawnerOptions):
                 continue
             made = names(self, workspace)
             try:
-                await self.parts.objects.refresh(self, workspace, made, pod)
-            except ApiError as error:
+                options = await self._options_of(workspace)
+                await self.parts.objects.refresh(options, workspace, made, pod)
+            except (ApiError, TraitError) as error:
                 raise KworkspaceError(
-                    f"the keys of {workspace.slug} are not renewed: {explain(error)}"
+                    f"the keys of {workspace.slug} are not renewed: {_why(error)}"
                 ) from error
 
     async def activity(self, gateways: Collection[str] = ()) -> Sequence[Activity]:
@@ -321,7 +325,8 @@ class KubeSpawner(KubeSpawnerOptions):
         made = names(self, workspace)
         for claim in await self.parts.view.claims_of(workspace.id):
             made = replace(made, claim=str(claim["metadata"]["name"]))
-        return await self._beside.run(self, workspace, made, task, log)
+        options = await self._options_of(workspace)
+        return await self._beside.run(options, workspace, made, task, log)
 
     # -- what ends by itself ---------------------------------------------------------------------
 
@@ -332,3 +337,7 @@ class KubeSpawner(KubeSpawnerOptions):
 
     def _is_asked(self, pod: Object) -> bool:
         return self._parts is not None and self._parts.removal.is_ours(pod)
+
+
+def _why(error: ApiError | TraitError) -> str:
+    return explain(error) if isinstance(error, ApiError) else one_line(str(error))

@@ -38,22 +38,25 @@ class Start:
 
     Args:
         parts: what it works with.
-        options: the configuration, the profile's overrides included.
         workspace: what to start.
         names: what its objects are called.
+        choose: returns the options that count for it, or raises why there are none.
     """
 
     def __init__(
-        self, parts: Parts, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+        self,
+        parts: Parts,
+        workspace: Workspace,
+        names: Names,
+        choose: Callable[[], Awaitable["KubeSpawnerOptions"]],
     ) -> None:
         self._parts = parts
-        self._options = options
         self._workspace = workspace
+        self._names = names
+        self._choose = choose
         self._sinks: list[ProgressSink] = []
         self._last = (0, "")
-        self._making = Making(
-            parts, options=options, workspace=workspace, names=names, tell=self._tell
-        )
+        self.image = ""
 
     @contextlib.contextmanager
     def listening(self, sink: ProgressSink) -> Iterator[None]:
@@ -73,32 +76,43 @@ class Start:
                 sink(percent, message)
 
     async def run(self) -> Running:
-        """Bring it up.
+        """Bring it up; `image` is then known, if it came so far.
 
         Raises:
             StartFailed: with the reason. Nothing that was made for it is left.
         """
-        limit = asyncio.timeout(self._options.start_timeout)
+        try:
+            options = await self._choose()
+        except Exception as error:
+            raise self._failure(error) from error
+        self.image = options.image
+        making = Making(
+            self._parts,
+            options=options,
+            workspace=self._workspace,
+            names=self._names,
+            tell=self._tell,
+        )
+        limit = asyncio.timeout(options.start_timeout)
         waiting = Waiting(
             client=self._parts.client,
             view=self._parts.view,
-            options=self._options,
+            options=options,
             limit=limit,
             tasks=self._parts.tasks,
             tell=self._tell,
         )
         try:
             async with limit:
-                return await self._bring_up(waiting)
+                return await self._bring_up(options, making, waiting)
         except Exception as error:
-            failure = self._failure(error, late=limit.expired())
-            await self._take_away(ran=waiting.ran)
+            late = isinstance(error, TimeoutError) and limit.expired()
+            failure = self._late(options.start_timeout) if late else self._failure(error)
+            await self._take_away(making, ran=waiting.ran)
             raise failure from error
 
-    def _failure(self, error: Exception, *, late: bool) -> StartFailed:
+    def _failure(self, error: Exception) -> StartFailed:
         """Return what to tell the person who waits."""
-        if isinstance(error, TimeoutError) and late:
-            return StartFailed(self._late())
         if isinstance(error, ApiError):
             return StartFailed(explain(error))
         if isinstance(error, KworkspaceError):
@@ -110,24 +124,24 @@ class Start:
             f"an unexpected error ({type(error).__name__}); an admin finds it in the log"
         )
 
-    def _late(self) -> str:
-        seconds = self._options.start_timeout
+    def _late(self, seconds: int) -> StartFailed:
         at = f". The last that was seen: {self._last[1]}" if self._last[1] else ""
-        return f"it was not ready after {seconds} s (c.KubeSpawner.start_timeout){at}"
+        return StartFailed(f"it was not ready after {seconds} s (c.KubeSpawner.start_timeout){at}")
 
-    async def _bring_up(self, waiting: Waiting) -> Running:
-        making = self._making
+    async def _bring_up(
+        self, options: "KubeSpawnerOptions", making: Making, waiting: Waiting
+    ) -> Running:
         pod = await self._persist(making.adopt)
         if pod is None:
             await self._persist(making.ensure)
             manifest = await making.manifest()
             pod = await self._persist(lambda: making.create(manifest))
             await making.created()
-        return running_of(self._options, await waiting.ready(pod))
+        return running_of(options, await waiting.ready(pod))
 
-    async def _take_away(self, *, ran: bool) -> None:
+    async def _take_away(self, making: Making, *, ran: bool) -> None:
         try:
-            await self._making.take_away(ran=ran)
+            await making.take_away(ran=ran)
         except KworkspaceError as error:
             # The failure itself is what counts; the hub's stop sees to what is left.
             log.warning("What was begun for %s is left: %s", self._workspace.slug, error.message)
