@@ -30,12 +30,16 @@ class House:
 
     async def open(self, hub_id: str = "hub", **options: Any) -> KubeSpawner:
         """Begin another hub."""
-        options = {"namespace": NAMESPACE, "image": "cheap:1", **options}
+        options = {
+            "namespace": NAMESPACE,
+            "image": "cheap:1",
+            "kubeconfig": str(self.cluster.kubeconfig),
+            **options,
+        }
         spawner = KubeSpawner(
             hub_id=hub_id,
             data_dir=self.directory,
             on_exit=self.exits.append,
-            kubeconfig=str(self.cluster.kubeconfig),
             **options,
         )
         await spawner.open()

@@ -199,3 +199,45 @@ async def test_a_claim_that_stays_in_use(house: House, monkeypatch: pytest.Monke
 
 def ran(pod: Object) -> bool:
     return bool(pod["status"].get("phase") == "Running")
+
+
+async def test_one_home_for_all_workspaces_of_a_user(house: House) -> None:
+    """It goes with the default workspace, which goes with its user."""
+    spawner = await house.open(
+        pvc_name_template="home-{username}", storage_access_modes=["ReadWriteMany"]
+    )
+    alices, gpu, bobs = workspace(), workspace(name="gpu"), workspace("bob")
+    for one in (alices, gpu, bobs):
+        await house.start(spawner, one)
+    assert house.names("persistentvolumeclaims") == ["home-alice", "home-bob"]
+    assert await spawner.kept_homes() == [], "they are of no one workspace"
+    await spawner.delete(gpu.id, gpu.slug, user="alice", name="gpu")
+    assert house.names("persistentvolumeclaims") == ["home-alice", "home-bob"]
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.names("persistentvolumeclaims") == ["home-bob"]
+
+
+async def test_another_users_shared_home_is_refused(house: House) -> None:
+    house.cluster.add(claim("home-alice", **{**OURS, "kworkspace.io/user": "bob"}))
+    spawner = await house.open(pvc_name_template="home-{username}")
+    with pytest.raises(StartFailed, match=r"belongs to another user \(bob\)"):
+        await house.start(spawner, alices := workspace())
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.names("persistentvolumeclaims") == ["home-alice"]
+
+
+async def test_homes_may_outlive_their_users(house: House) -> None:
+    spawner = await house.open(delete_pvc=False)
+    alices = workspace()
+    await house.start(spawner, alices)
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.left() == {"persistentvolumeclaims": [CLAIM]}
+
+
+async def test_without_storage(house: House) -> None:
+    spawner = await house.open(storage_pvc_ensure=False)
+    alices = workspace()
+    await house.start(spawner, alices)
+    assert "persistentvolumeclaims" not in house.left()
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.left() == {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kworkspace.cli.client.errors import KworkspaceError, StartFailed
+from kworkspace.cli.client.errors import BadRequest, KworkspaceError, NotFound, StartFailed
 from kworkspace.spawners.base import Home, Workspace
 from kworkspace.spawners.kube import KubeSpawner
 from tests.hub.conftest import until
@@ -378,3 +378,92 @@ async def test_a_hook_that_fails_after_the_pod_was_made(
         assert "pods" not in house.left()
         await house.close(spawner)
     assert house.exits == []
+
+
+# -- what else there is --------------------------------------------------------------------------
+
+
+async def test_a_service(house: House) -> None:
+    spawner = await house.open(service_type="ClusterIP")
+    running = await house.start(spawner, alices := workspace())
+    assert running.host == f"{POD}.{NAMESPACE}.svc.cluster.local"
+    await spawner.stop(alices.id, "alice")
+    assert house.names("services") == [POD], "its address stays"
+    await spawner.delete(alices.id, "alice", user="alice")
+    assert house.left() == {}
+
+
+async def test_somebody_elses_service(house: House) -> None:
+    house.cluster.add(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": POD, "namespace": NAMESPACE},
+            "spec": {"ports": [{"port": 80}]},
+        }
+    )
+    spawner = await house.open(service_type="NodePort")
+    with pytest.raises(StartFailed, match=f"the Service {POD} is not this workspace's"):
+        await house.start(spawner, workspace())
+    assert house.left() == {"services": [POD]}
+
+
+async def test_a_namespace_for_each_user(house: House) -> None:
+    spawner = await house.open(
+        enable_user_namespaces=True, user_namespace_template="people-{username}"
+    )
+    alices = workspace()
+    running = await house.start(spawner, alices)
+    assert house.cluster.get("pods", "people-alice", POD) is not None
+    assert list(await spawner.running()) == [running]
+    await spawner.delete(alices.id, "alice", user="alice")
+    for kind in ("pods", "persistentvolumeclaims", "secrets"):
+        assert house.cluster.every(kind, "people-alice") == []
+
+
+async def test_profiles(house: House) -> None:
+    spawner = await house.open(
+        profile_list=[
+            {"display_name": "Small", "slug": "small"},
+            {"display_name": "Big", "slug": "big", "overrides": {"cpu_limit": "4"}},
+        ]
+    )
+    assert [one.slug for one in spawner.profiles()] == ["small", "big"]
+    with pytest.raises(BadRequest, match="profile: there is no 'huge'; there is small, big"):
+        spawner.check_options({"profile": "huge"})
+    spawner.check_options({"profile": "big"})
+    await house.start(spawner, workspace(options={"profile": "big"}))
+    assert house.pod()["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "4"
+    with pytest.raises(StartFailed, match="there is no 'gone'"):  # it was there the last time
+        await house.start(spawner, workspace("bob", options={"profile": "gone"}))
+    assert house.names("pods") == [POD]
+
+
+async def test_activity_and_exec(house: House) -> None:
+    def program(argv: list[str], stdin: bytes) -> tuple[int, bytes, bytes]:
+        return 3, " ".join(argv).encode() + stdin, b"oh"
+
+    house.cluster.kubelet.images["cheap:1"] = Image(exec=program)
+    house.cluster.metrics.installed = True
+    house.cluster.metrics.usage[NAMESPACE, POD] = {"cpu": "250m"}
+    spawner = await house.open()
+    running = await house.start(spawner, alices := workspace())
+    [seen] = await spawner.activity()
+    assert (seen.id, seen.object_uid, seen.cpu.value) == (alices.id, running.object_uid, 0.25)
+    result = await spawner.exec(alices.id, ["echo", "a"], stdin=b"b")
+    assert (result.exit_code, result.stdout, result.stderr) == (3, b"echo ab", b"oh")
+    await spawner.stop(alices.id, "alice")
+    assert await spawner.activity() == []
+    with pytest.raises(NotFound):
+        await spawner.exec(alices.id, ["true"])
+
+
+async def test_the_rights_that_it_has(house: House) -> None:
+    spawner = await house.open()
+    assert all(one.ok for one in await spawner.check())
+    config = house.cluster.user("nobody", [], NAMESPACE)
+    with pytest.raises(KworkspaceError) as caught:
+        await house.open(kubeconfig=str(config))
+    assert "list" in caught.value.message
+    assert NAMESPACE in caught.value.message
+    assert "\n" not in caught.value.message
