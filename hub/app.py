@@ -51,12 +51,17 @@ class Hub(HubOptions):
     kworkspace-hub user add NAME...           # let somebody in who is not in the configuration
     kworkspace-hub key add NAME 'LINE'        # with this public key
     kworkspace-hub token NAME                 # print a token for a user
+    kworkspace-hub upgrade-db                 # after an update: a copy, then the new tables
     """
     classes = [*CLASSES]
     subcommands: dict[str, Any] = {
         "user": (f"{_COMMANDS}.UserApp", "Add, list, rename and remove users."),
         "key": (f"{_COMMANDS}.KeyApp", "Add, list and remove public keys."),
         "token": (f"{_COMMANDS}.TokenApp", "Print a new API token for a user."),
+        "upgrade-db": (
+            "kworkspace.hub.upgrade_command.UpgradeApp",
+            "Bring the database of an older version to this one.",
+        ),
     }
     aliases = {
         "f": "Hub.config_file",
