@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.leaks import Found, in_files, leaked, logs, overhear
 from tests.postgres import Server, programs, serve
 
 DEADLINE_SECONDS = 30.0
@@ -217,6 +218,17 @@ class RealHub:
                     continue
         if self.process is not None:
             self.process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def overheard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    """Everything that is logged while the suite runs; in the end no secret may be in it."""
+    found = overhear()
+    yield found
+    folder = tmp_path_factory.getbasetemp()
+    made = found.made | in_files(folder)
+    texts = [*logs(folder), *(("a test's own log", line) for line in found.lines)]
+    assert leaked(texts, made) == []
 
 
 @pytest.fixture(scope="session")
