@@ -24,12 +24,14 @@ DEADLINE_SECONDS = 30.0
 
 
 def pytest_sessionstart() -> None:
-    """Say that no event loop is set.
+    """Say that no event loop is set, and have Ctrl-C mean what it means in a terminal.
 
     looptime asks for one before every test, also where pytest-asyncio has none running; before
     Python 3.14 the question alone makes a loop that nobody closes, and that is an error here.
     """
     asyncio.set_event_loop(None)
+    # A shell's `&` leaves it ignored, and whoever is started would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:
