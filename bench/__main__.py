@@ -1,11 +1,14 @@
-"""`./xtask bench [FIGURE ...] [--json FILE]`: measures, prints the table, writes the JSON."""
+"""`./xtask bench [FIGURE ...] [--postgres] [--json FILE]`: prints a table, writes the JSON."""
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from bench.command import command_times
+from bench.hubs import on_postgres
+from bench.replicas import hubs
 from bench.report import Figure, table, write_json
 from bench.scale import requests, start_and_memory
 from bench.workspaces import start_to_ready, warm_connect
@@ -16,6 +19,7 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "command": command_times,
     "hub": start_and_memory,
     "requests": requests,
+    "hubs": hubs,
 }
 DEFAULT_JSON = Path(__file__).parent.parent / ".bench" / "figures.json"
 
@@ -25,11 +29,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="xtask bench", description=__doc__)
     parser.add_argument("figure", nargs="*", type=_group, help=", ".join(GROUPS))
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="FILE")
+    parser.add_argument(
+        "--postgres", action="store_true", help="hubs on a Postgres server instead of SQLite"
+    )
     given = parser.parse_args()
     figures: list[Figure] = []
-    for name in given.figure or GROUPS:
-        print(f"Measuring: {name}", file=sys.stderr)
-        figures += GROUPS[name]()
+    with on_postgres() if given.postgres else nullcontext():
+        for name in given.figure or GROUPS:
+            print(f"Measuring: {name}", file=sys.stderr)
+            figures += GROUPS[name]()
     given.json.parent.mkdir(parents=True, exist_ok=True)
     write_json(figures, given.json)
     print(table(figures))

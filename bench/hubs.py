@@ -1,6 +1,7 @@
 """A hub to measure: a process with a directory of its own, reached by REST alone."""
 
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -14,13 +15,43 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.postgres import Server, programs, serve
+
 SECONDS = 60.0
+_postgres: list[Server] = []
+_numbers = itertools.count()
 
 
 def free_port() -> int:
     """Return a port of the loopback address on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@contextmanager
+def on_postgres() -> Iterator[None]:
+    """Have each hub that is made within the block use a database of a Postgres server's."""
+    if _postgres:
+        yield
+        return
+    bin = programs()
+    if bin is None:
+        raise SystemExit("there is no Postgres server: apt-get install postgresql")
+    with serve(bin, free_port()) as server:
+        _postgres.append(server)
+        try:
+            yield
+        finally:
+            _postgres.clear()
+
+
+def _database() -> str:
+    """Return the line of hub_config.py for a new database."""
+    if not _postgres:
+        return ""
+    name = f"bench{next(_numbers)}"
+    _postgres[0].create(name)
+    return f"c.Hub.db_url = {_postgres[0].url(name)!r}"
 
 
 class BenchHub:
@@ -52,10 +83,12 @@ c.Hub.bind_url = {self.url!r}
 c.Hub.ssh_bind_url = "ssh://127.0.0.1:{self.ssh_port}"
 c.SSHKeyAuthenticator.users = {keys!r}
 {services}
+{_database()}
 {lines}
 """
         (directory / "hub_config.py").write_text(config)
         self._process: subprocess.Popen[bytes] | None = None
+        self._others: list[subprocess.Popen[bytes]] = []
 
     @property
     def pid(self) -> int:
@@ -65,25 +98,38 @@ c.SSHKeyAuthenticator.users = {keys!r}
 
     def start(self) -> float:
         """Start it and return the seconds until it was ready (and the gateway, if it has one)."""
-        command = [str(Path(sys.executable).with_name("kworkspace-hub")), "-f"]
+        start = time.perf_counter()
+        self._process = self._launch()
+        self._wait(self._process, self.port)
+        return time.perf_counter() - start
+
+    def start_another(self) -> int:
+        """Start a second process on the same database; return its port."""
+        port = free_port()
+        self._others.append(self._launch(f"--Hub.bind_url=http://127.0.0.1:{port}"))
+        self._wait(self._others[-1], port)
+        return port
+
+    def _launch(self, *options: str) -> "subprocess.Popen[bytes]":
+        command = [str(Path(sys.executable).with_name("kworkspace-hub")), *options, "-f"]
         with (self.directory / "hub.log").open("ab") as log:
-            start = time.perf_counter()
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [*command, str(self.directory / "hub_config.py")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        while not self._is_ready():
-            taken = time.perf_counter() - start
-            if taken > SECONDS or self._process.poll() is not None:
+
+    def _wait(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        end = time.perf_counter() + SECONDS
+        while not self._is_ready(port):
+            if time.perf_counter() > end or process.poll() is not None:
                 raise RuntimeError((self.directory / "hub.log").read_text())
             time.sleep(0.01)
-        return time.perf_counter() - start
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, port: int) -> bool:
         try:
-            if not self.call("GET", "/health")[1]["ready"]:
+            if not self.call("GET", "/health", port=port)[1]["ready"]:
                 return False
             return not self.gateway or self.call("GET", "/hub/api/")[1]["ssh"] is not None
         except OSError:
@@ -91,6 +137,10 @@ c.SSHKeyAuthenticator.users = {keys!r}
 
     def stop(self) -> None:
         """End it as an admin does."""
+        for other in self._others:
+            other.terminate()
+            other.wait(30)
+        self._others.clear()
         if self._process is not None:
             self._process.terminate()
             self._process.wait(30)
@@ -101,9 +151,11 @@ c.SSHKeyAuthenticator.users = {keys!r}
         """The token of the hub's own admin service."""
         return (self.directory / "data/admin_token").read_text().strip()
 
-    def call(self, method: str, path: str, token: str | None = None) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, token: str | None = None, *, port: int | None = None
+    ) -> tuple[int, Any]:
         """Make a call on a connection of its own; return status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=SECONDS)
         headers = {"Authorization": f"token {token}"} if token else {}
         try:
             connection.request(method, path, headers=headers)

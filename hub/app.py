@@ -52,6 +52,7 @@ class Hub(HubOptions):
     kworkspace-hub key add NAME 'LINE'        # with this public key
     kworkspace-hub token NAME                 # print a token for a user
     kworkspace-hub check                      # say whether workspaces can be started here
+    kworkspace-hub upgrade-db                 # after an update: a copy, then the new tables
     """
     classes = [*CLASSES]
     subcommands: dict[str, Any] = {
@@ -59,6 +60,10 @@ class Hub(HubOptions):
         "key": (f"{_COMMANDS}.KeyApp", "Add, list and remove public keys."),
         "token": (f"{_COMMANDS}.TokenApp", "Print a new API token for a user."),
         "check": (f"{_COMMANDS}.CheckApp", "Check what the spawner needs."),
+        "upgrade-db": (
+            "kworkspace.hub.upgrade_command.UpgradeApp",
+            "Bring the database of an older version to this one.",
+        ),
     }
     aliases = {
         "f": "Hub.config_file",

@@ -33,7 +33,7 @@ BOUND_SECONDS = 60.0
 STEADY_SECONDS = 60.0
 END_SECONDS = 6.0
 CLAIM_SECONDS = 2.0  # between two tries to get a service that another hub has
-LEAVE_SECONDS = 1.0
+LEAVE_SECONDS = 3.0
 LEASE = "service:"
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE")
 
@@ -143,7 +143,8 @@ class Supervisor:
             async with asyncio.timeout(LEAVE_SECONDS):
                 running |= await self._leftover()
         except (KworkspaceError, TimeoutError) as error:
-            log.error("Whether other hubs go on is not known: %s", error)
+            why = str(error) or "the database did not answer in time"
+            log.error("Whether other hubs go on is not known: %s", why)
         except _OthersGoOn:
             running.clear()
         await end(running)

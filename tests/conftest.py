@@ -17,18 +17,21 @@ from typing import Any
 
 import pytest
 
+from tests.leaks import Found, in_files, leaked, logs, overhear
 from tests.postgres import Server, programs, serve
 
 DEADLINE_SECONDS = 30.0
 
 
 def pytest_sessionstart() -> None:
-    """Say that no event loop is set.
+    """Say that no event loop is set, and have Ctrl-C mean what it means in a terminal.
 
     looptime asks for one before every test, also where pytest-asyncio has none running; before
     Python 3.14 the question alone makes a loop that nobody closes, and that is an error here.
     """
     asyncio.set_event_loop(None)
+    # A shell's `&` leaves it ignored, and whoever is started would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:
@@ -217,6 +220,17 @@ class RealHub:
                     continue
         if self.process is not None:
             self.process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def overheard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
+    """Everything that is logged while the suite runs; in the end no secret may be in it."""
+    found = overhear()
+    yield found
+    folder = tmp_path_factory.getbasetemp()
+    made = found.made | in_files(folder)
+    texts = [*logs(folder), *(("a test's own log", line) for line in found.lines)]
+    assert leaked(texts, made) == []
 
 
 @pytest.fixture(scope="session")

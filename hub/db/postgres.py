@@ -59,7 +59,7 @@ _KEEPALIVE = (
 # SQLSTATEs (PostgreSQL's appendix A), by what they mean here.
 _LOST = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25006", "25P03")
 _UNDONE = ("40001", "40P01")
-_PATIENCE = text(  # for migrations, in the transaction
+PATIENCE = text(  # for migrations, in the transaction
     "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '60s', true)"
 )
 
@@ -231,12 +231,12 @@ async def _check(engine: AsyncEngine, name: str) -> None:
     try:
         async with engine.connect() as connection:
             await _check_server(connection, name)
-            await connection.execute(_PATIENCE)
+            await connection.execute(PATIENCE)
             await serialize(connection, "migrate")
             await connection.run_sync(migrate.make_or_check, f"The database {name}")
             await connection.commit()
     except (DBAPIError, Lost, OSError, ValueError) as error:
-        raise _unusable(name, error) from error
+        raise unusable(name, error) from error
 
 
 async def _check_server(connection: AsyncConnection, name: str) -> None:
@@ -260,7 +260,7 @@ async def _check_server(connection: AsyncConnection, name: str) -> None:
         )
 
 
-def _unusable(name: str, error: Exception) -> DatabaseUnusable:
+def unusable(name: str, error: Exception) -> DatabaseUnusable:
     """Say in one line why a database cannot be used; the server's words have no secrets."""
     original = error.orig if isinstance(error, DBAPIError) else error
     words = _words(original or error)

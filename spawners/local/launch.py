@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.local.files import discard, open_regular, write_atomically
+from kworkspace.spawners.local.limits import Fence
 from kworkspace.spawners.local.state import Paths, Settings, read_uid
 from kworkspace.spawners.processes import MARKER, kill_all, marked
 
@@ -169,7 +170,14 @@ def is_key_line(line: str) -> bool:
 
 
 def launch(
-    paths: Paths, *, server_id: str, user: str, slug: str, host_key: str, stop_seconds: int
+    paths: Paths,
+    *,
+    server_id: str,
+    user: str,
+    slug: str,
+    host_key: str,
+    stop_seconds: int,
+    fence: Fence,
 ) -> Launched | None:
     """Start the process, or return None when one lives already (or is being started).
 
@@ -199,7 +207,7 @@ def launch(
             stop_seconds=stop_seconds,
         )
         try:
-            pid = _start(paths, settings)
+            pid = _start(paths, settings, fence)
         except OSError:
             os.close(ready_fd)
             raise
@@ -219,16 +227,17 @@ def end_leftovers(paths: Paths, server_id: str) -> None:
     discard(paths.uid)
 
 
-def _start(paths: Paths, settings: Settings) -> int:
+def _start(paths: Paths, settings: Settings, fence: Fence) -> int:
     if os.path.lexists(paths.log):
         earlier = paths.log.with_suffix(".log.1")
         discard(earlier)
         paths.log.replace(earlier)
     log_fd = open_regular(paths.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    # -P and -s: nothing that lies in the home is ever imported.
+    command = [PYTHON, "-P", "-s", *(MONITOR if paths.sealed else SERVER), settings.dump()]
     try:
         process = subprocess.Popen(
-            # -P and -s: nothing that lies in the home is ever imported.
-            [PYTHON, "-P", "-s", *(MONITOR if paths.sealed else SERVER), settings.dump()],
+            [*fence.command(settings.slug, settings.object_uid), *command],
             stdin=subprocess.DEVNULL,
             stdout=log_fd,
             stderr=log_fd,

@@ -7,7 +7,7 @@ removed at all. A removal that was cut off is finished by the next one.
 import os
 import re
 import shutil
-import stat
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -65,15 +65,14 @@ def _check_mounts(directory: Path) -> None:
 
 
 def _remove_tree(directory: Path) -> None:
-    if stat.S_ISLNK(directory.lstat().st_mode):
-        directory.unlink()
-        return
-    if os.geteuid() != 0:  # root may without
-        _make_writable(directory)
-    try:
-        shutil.rmtree(directory)
-    except FileNotFoundError:  # another hub was quicker
-        if os.path.lexists(directory):
+    while os.path.lexists(directory):
+        # What vanishes meanwhile is another hub's doing, which removes it too: it gets done.
+        with suppress(FileNotFoundError):
+            if directory.is_symlink():
+                directory.unlink()
+                return
+            if os.geteuid() != 0:  # root may without
+                _make_writable(directory)
             shutil.rmtree(directory)
 
 

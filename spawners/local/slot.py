@@ -24,6 +24,7 @@ from kworkspace.spawners.local.launch import (
     make_directories,
     write_authorized_keys,
 )
+from kworkspace.spawners.local.limits import Fence
 from kworkspace.spawners.local.ready import READY, read_outcome
 from kworkspace.spawners.local.state import (
     Owner,
@@ -53,10 +54,14 @@ class Slot:
         paths: of the workspace.
         slug: as in `Workspace`.
         on_exit: called when the process has ended by itself and nothing of it is left.
+        fence: keeps its processes within their limits.
     """
 
-    def __init__(self, paths: Paths, slug: str, on_exit: Callable[[Exit], None]) -> None:
+    def __init__(
+        self, paths: Paths, slug: str, on_exit: Callable[[Exit], None], fence: Fence
+    ) -> None:
         self._paths = paths
+        self._fence = fence
         self._slug = slug
         self._on_exit = on_exit
         self._lock = asyncio.Lock()
@@ -116,10 +121,15 @@ class Slot:
         try:
             with held_lock(self._paths) as fd:
                 if fd is not None:
-                    end_leftovers(self._paths, owner.id)
+                    self._clear_away(owner.id)
         except OSError as error:  # somebody has removed the directory
             log.warning("Workspace %s: %s", self._slug, error)
         self._on_exit(Exit(id=owner.id, object_uid=owner.object_uid, reason=reason))
+
+    def _clear_away(self, server_id: str) -> None:
+        """End what a server that has ended may have left; only with the lock held."""
+        end_leftovers(self._paths, server_id)
+        self._fence.remove(self._slug)
 
     # Starting.
 
@@ -186,6 +196,7 @@ class Slot:
                     slug=self._slug,
                     host_key=host_key,
                     stop_seconds=stop_seconds,
+                    fence=self._fence,
                 )
                 if launched is not None:
                     self.close()
@@ -247,7 +258,7 @@ class Slot:
                 await self._end(owner, seconds)
                 with held_lock(self._paths) as fd:
                     if fd is not None:
-                        end_leftovers(self._paths, server_id)
+                        self._clear_away(server_id)
 
     async def _holder(self, server_id: str) -> Owner | None:
         """Return who holds the lock, or None when nobody does and nothing is left."""
@@ -255,7 +266,7 @@ class Slot:
         while True:
             with held_lock(self._paths) as fd:
                 if fd is not None:
-                    end_leftovers(self._paths, server_id)
+                    self._clear_away(server_id)
                     return None
             owner = read_owner(self._paths.lock)
             if owner is not None and owner.lives():

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool
+from traitlets import Bool, Float
 
 from kworkspace.cli.client.errors import InvalidName, KworkspaceError, StartFailed
 from kworkspace.cli.client.names import is_dns_label
@@ -17,6 +17,7 @@ from kworkspace.spawners.base import Check, ProgressSink, Running, Spawner, Work
 from kworkspace.spawners.local.accounts import check_hub
 from kworkspace.spawners.local.checks import check_machine, checks
 from kworkspace.spawners.local.launch import is_key_line
+from kworkspace.spawners.local.limits import Bytes, Fence, Limits, NoFence, find_fence
 from kworkspace.spawners.local.removal import remove
 from kworkspace.spawners.local.slot import Slot
 from kworkspace.spawners.local.state import Paths, State
@@ -45,8 +46,21 @@ class LocalSpawner(Spawner):
         Accounts are not made here, and a home is never deleted.""",
     ).tag(config=True)
 
+    cpu_limit = Float(
+        0.0, min=0.0, help="How many cores a workspace may use, as 1.5. 0: no limit."
+    ).tag(config=True)
+
+    mem_limit = Bytes(
+        0,
+        min=0,
+        help="""How much memory a workspace may use: bytes, or as "512M" or "4G". 0: no limit.
+
+        What takes more is killed by the kernel.""",
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._fence: Fence = NoFence()
         self._root = self.data_dir.absolute() / "workspaces"
         self._slots: dict[str, Slot] = {}
         self._starts: dict[str, asyncio.Task[Running | KworkspaceError]] = {}
@@ -70,6 +84,8 @@ class LocalSpawner(Spawner):
                 " files. It is for one person or a trusted machine.",
                 os.geteuid(),
             )
+        limits = Limits(self.cpu_limit, self.mem_limit)
+        self._fence = await asyncio.to_thread(find_fence, limits, self.hub_id)
         await self.running()
 
     async def aclose(self) -> None:
@@ -84,7 +100,7 @@ class LocalSpawner(Spawner):
             raise InvalidName(f"slug: '{slug}' is not a DNS label")
         if slug not in self._slots:
             paths = Paths(self._root / slug, sealed=self.system_users)
-            self._slots[slug] = Slot(paths, slug, self.on_exit)
+            self._slots[slug] = Slot(paths, slug, self.on_exit, self._fence)
         return self._slots[slug]
 
     async def start(self, workspace: Workspace, progress: ProgressSink) -> Running:

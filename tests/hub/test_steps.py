@@ -55,7 +55,7 @@ async def test_it_is_tried_until_it_works(
     monkeypatch.setattr("kworkspace.hub.steps.DELETE_SECONDS", 0.01)
     delete, troubles = parts.spawner.delete, [1, 2]
 
-    async def trouble(id: str, slug: str, *, user: str, name: str) -> None:
+    async def trouble(id: str, slug: str, *, user: str = "", name: str = "") -> None:
         match troubles.pop() if troubles else 0:
             case 0:
                 assert (user, name) == ("alice", "gpu")

@@ -62,14 +62,34 @@ def test_what_is_read_only(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Non
     deep.parent.chmod(0o000)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     removed: list[int] = []
+    rmtree = shutil.rmtree
 
     def look(directory: Path) -> None:
         removed.extend(path.stat().st_mode & 0o777 for path in directory.rglob("pkg"))
         removed.append((directory / "home" / "go").stat().st_mode & 0o777)
+        rmtree(directory)
 
     monkeypatch.setattr(shutil, "rmtree", look)
     assert remove(paths)
     assert removed == [0o700, 0o700]
+
+
+@pytest.mark.parametrize("all_at_once", [True, False])
+def test_another_hub_removes_it_too(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, all_at_once: bool
+) -> None:
+    """What vanishes under a removal's hands is no error, and what is left is removed."""
+    rmtree = shutil.rmtree
+    (paths.home / "file").touch()
+
+    def overtaken(directory: Path) -> None:
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+        rmtree(directory if all_at_once else directory / "home")
+        raise FileNotFoundError(2, "No such file or directory", str(directory / "home"))
+
+    monkeypatch.setattr(shutil, "rmtree", overtaken)
+    assert remove(paths)
+    assert below(paths) == []
 
 
 def test_a_removal_that_was_cut_off(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
