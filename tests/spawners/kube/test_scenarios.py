@@ -174,9 +174,7 @@ async def test_root_is_refused_where_the_cluster_is_strict(place: Place, open_hu
 async def test_work_beside_a_home(place: Place, tmp_path: Path) -> None:
     """While the workspace runs, and when it is stopped."""
     exits: list[Exit] = []
-    spawner = KubeSpawner(
-        hub_id="hub", data_dir=tmp_path, on_exit=exits.append, **place.options()
-    )
+    spawner = KubeSpawner(hub_id="hub", data_dir=tmp_path, on_exit=exits.append, **place.options())
     await spawner.open()
     alices = workspace()
     look = Task("look", ("/bin/sh", "-c", "cat note; cp note $KWORKSPACE_TASK_RESULT; exit 3"))
