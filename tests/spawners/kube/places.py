@@ -10,9 +10,10 @@ import os
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kubernetes_asyncio import client as kubernetes
@@ -52,9 +53,9 @@ class Place(ABC):
         """Calls of the core API; its types want models, and dictionaries do."""
         return kubernetes.CoreV1Api(self.api)
 
-    def config(self, **options: Any) -> str:
-        """Return lines for hub_config.py."""
-        all: dict[str, Any] = {
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Return options of the spawner."""
+        return {
             "kubeconfig": str(self.kubeconfig),
             "namespace": self.namespace,
             "image": self.image,
@@ -63,17 +64,20 @@ class Place(ABC):
             "storage_capacity": "100Mi",
             "delete_grace_period": 2,
             "start_timeout": SECONDS,
-            **options,
+            **more,
         }
-        lines = [f"c.KubeSpawner.{name} = {value!r}" for name, value in all.items()]
+
+    def config(self, **more: Any) -> str:
+        """Return them as lines for hub_config.py."""
+        lines = [
+            f"c.KubeSpawner.{name} = {value!r}" for name, value in self.options(**more).items()
+        ]
         return "\n".join(["c.Hub.spawner_class = 'kubernetes'", *lines])
 
-    async def make_namespace(self, **labels: str) -> None:
+    async def make_namespace(self, labels: Mapping[str, str] = MappingProxyType({})) -> None:
         """Make a namespace for workspaces, and have the hub do there what it has to, no more."""
         self.namespace = f"kworkspace-test-{uuid.uuid4().hex[:8]}"
-        labels = {key.replace("_", "-"): value for key, value in labels.items()}
-        enforced = {f"pod-security.kubernetes.io/{key}": value for key, value in labels.items()}
-        metadata = {"name": self.namespace, "labels": enforced}
+        metadata = {"name": self.namespace, "labels": dict(labels)}
         await self.core.create_namespace({"metadata": metadata})
         self.made.append(self.namespace)
         named = {"name": ACCOUNT, "namespace": self.namespace}

@@ -6,7 +6,6 @@ KWORKSPACE_TEST_STORAGE_CLASS the class of homes. Pods must be reachable by thei
 """
 
 import asyncio
-import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from kworkspace.spawners.base import Exit, Task, TaskResult
+from kworkspace.spawners.kube import KubeSpawner
 from tests.conftest import RealHub, wait_until
 from tests.kube_api.marks import NEEDS_REAL_PODS
+from tests.spawners.kube.house import workspace
 from tests.spawners.kube.places import Place, own_cluster, real_cluster
 
 DEADLINE = 120.0
 POD = "workspace-alice"
-HAS_CLUSTER = pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG is not set")
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 PROFILES = [
     {"slug": "small", "display_name": "Small", "default": True},
     {
@@ -44,7 +46,7 @@ PROFILES = [
 @pytest.fixture(
     params=[
         pytest.param(own_cluster, marks=NEEDS_REAL_PODS, id="own"),
-        pytest.param(real_cluster, marks=[pytest.mark.cluster, HAS_CLUSTER], id="real"),
+        pytest.param(real_cluster, marks=pytest.mark.cluster, id="real"),
     ]
 )
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
@@ -151,6 +153,45 @@ async def test_a_workspace_one_ssh_away(place: Place, open_hub: Open) -> None:
     assert second.uid != first.uid
     key = "kworkspace.io/host-key"
     assert second.annotations[key] == first.annotations[key]
+
+
+async def test_a_plain_user_where_the_cluster_is_strict(place: Place, open_hub: Open) -> None:
+    await place.make_namespace(RESTRICTED)
+    hub = await open_hub(uid=1000)
+    assert await ssh(hub, "id -u; echo kept > note") == "1000\n"
+    assert await direct(hub, place, "cat note") == "kept\n"
+    assert (await call(hub, "DELETE", "/server"))[0] == 204
+    assert await ssh(hub, "cat note") == "kept\n"
+
+
+async def test_root_is_refused_where_the_cluster_is_strict(place: Place, open_hub: Open) -> None:
+    await place.make_namespace(RESTRICTED)
+    hub = await open_hub()
+    assert 'violates PodSecurity "restricted:latest"' in await refusal(hub)
+    assert await place.names() == []
+
+
+async def test_work_beside_a_home(place: Place, tmp_path: Path) -> None:
+    """While the workspace runs, and when it is stopped."""
+    exits: list[Exit] = []
+    spawner = KubeSpawner(hub_id="hub", data_dir=tmp_path, on_exit=exits.append, **place.options())
+    await spawner.open()
+    alices = workspace()
+    look = Task("look", ("/bin/sh", "-c", "cat note; cp note $KWORKSPACE_TASK_RESULT; exit 3"))
+    write = Task("write", ("/bin/sh", "-c", "echo written > note"))
+    try:
+        running = await spawner.start(alices, lambda _percent, _text: None)
+        lines: list[str] = []
+        assert await spawner.run_beside(alices, write, lines.append) == TaskResult(0)
+        assert await spawner.run_beside(alices, look, lines.append) == TaskResult(3, "written")
+        assert await spawner.find(alices.id, "alice") == running
+        await spawner.stop(alices.id, "alice")
+        assert await spawner.run_beside(alices, look, lines.append) == TaskResult(3, "written")
+        assert lines == ["written", "written"]
+        assert exits == []
+    finally:
+        await spawner.delete(alices.id, "alice", user="alice")
+        await spawner.aclose()
 
 
 async def test_keys_change_while_it_runs(
