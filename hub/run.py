@@ -270,7 +270,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         environment=service_environment(options),
         tokens=tokens,
         leases=leases,
-        leave=presence.leave,
+        leave=presence.leave if lock is None else _alone,
         check={"gateway": partial(check_ssh_port, options)},
     )
     # Pushed last, so that services end first, while they can still tell the hub what they had.
@@ -293,6 +293,11 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             " was added by `kworkspace-hub user add`"
         )
     return domain
+
+
+async def _alone() -> bool:
+    """Return that no other hub goes on: SQLite's lock keeps them out."""
+    return False
 
 
 def _templates(options: HubOptions) -> jinja2.Environment:

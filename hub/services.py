@@ -33,7 +33,7 @@ BOUND_SECONDS = 60.0
 STEADY_SECONDS = 60.0
 END_SECONDS = 6.0
 CLAIM_SECONDS = 2.0  # between two tries to get a service that another hub has
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 2.0
 LEASE = "service:"
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE")
 
