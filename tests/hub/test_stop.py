@@ -141,7 +141,8 @@ def test_not_ready_from_the_signal_on_and_a_second_one_ends_at_once(
 ) -> None:
     hub = make_hub(extra=SLOW_SERVICE)
     hub.start()
-    wait_until((hub.data_dir / "services/slow/log").read_text, "the service, deaf to SIGTERM")
+    log = hub.data_dir / "services/slow/log"
+    wait_until(lambda: log.exists() and log.read_text(), "the service, deaf to SIGTERM")
     hub.process.send_signal(signal.SIGTERM)
     wait_until(lambda: _health(hub, "/health/ready") == (503, False), "the refusal")
     assert _health(hub, "/health") == (200, False)
