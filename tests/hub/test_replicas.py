@@ -206,7 +206,7 @@ c.Hub.active_server_limit = {MOST_ALIVE}
         finally:
             await tasks.aclose()
         print(f"\n{numbers.show()}")
-        assert numbers.kills > OPERATIONS // 20
+        assert numbers.kills > 0
         assert await asyncio.to_thread(answers, session, "still here")
         session.kill()
         session.communicate()
