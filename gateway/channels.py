@@ -22,12 +22,13 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import PacketDecodeError, SSHPacket
 
+AGENT = "auth-agent-req@openssh.com"
+EOW = "eow@openssh.com"
 TO_WORKSPACE = frozenset(
     {"pty-req", "env", "shell", "exec", "subsystem", "window-change", "signal", "break"}
-    | {"eow@openssh.com", "auth-agent-req@openssh.com"}
+    | {EOW, AGENT}
 )
-TO_USER = frozenset({"exit-status", "exit-signal", "xon-xoff", "eow@openssh.com"})
-AGENT = "auth-agent-req@openssh.com"
+TO_USER = frozenset({"exit-status", "exit-signal", "xon-xoff", EOW})
 STARTS = frozenset({"shell", "exec", "subsystem"})
 
 _KEEPALIVE = "keepalive@openssh.com"

@@ -12,9 +12,17 @@ import asyncssh
 
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.gateway.channels import AGENT, STARTS, UserChannel, WorkspaceChannel, accepts_env
+from kworkspace.gateway.channels import (
+    AGENT,
+    EOW,
+    STARTS,
+    UserChannel,
+    WorkspaceChannel,
+    accepts_env,
+)
 from kworkspace.gateway.flow import Flow, Joined, Side
 from kworkspace.gateway.texts import WORKSPACE_LOST, plain
+from kworkspace.ssh.eow import drop_output
 
 FAILED = 255
 """The exit status of what ssh itself could not do (ssh(1), EXIT STATUS)."""
@@ -62,6 +70,7 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         self._to_workspace = Flow(self._pass_request)
         self._work: asyncio.Task[None] | None = None
         self._unseen: list[str] | None = []
+        self._user_reads_no_more = False
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         """The channel is open: begin."""
@@ -118,6 +127,9 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
                 self._session.lend_agent()
             want_reply = want_reply or name in STARTS
             self._workspace.request(name, payload, want_reply)
+            if name == EOW:
+                self._user_reads_no_more = True
+                drop_output(self.user)
             if not want_reply:
                 self.user.answer_soon(True)
 
@@ -213,6 +225,8 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
     def workspace_data(self, data: bytes, datatype: int | None) -> None:
         """Output of the workspace."""
         self._session.touch()
+        if datatype is None and self._user_reads_no_more:
+            return
         if self.user.is_open:
             self.user.write(data, datatype)
 

@@ -24,15 +24,29 @@ def on_eow(channel: SSHServerChannel[bytes], callback: Callable[[], None]) -> No
     Args:
         channel: a server's session channel, before its first request is processed: in
             `SSHServerSession.connection_made`, say.
-        callback: called from the event loop. The client throws away what standard output still
-            sends, and goes on to show standard error.
+        callback: called from the event loop; it is to end the standard output. The client goes on
+            to show standard error.
     """
 
     def received(packet: object) -> bool:  # noqa: ARG001  asyncssh hands it over; it is empty
         callback()
+        drop_output(channel)
         return True
 
     setattr(channel, _HANDLER, received)
+
+
+def drop_output(channel: SSHServerChannel[bytes]) -> None:
+    """Throw away what of standard output waits for the channel's window, as sshd does.
+
+    Whoever reads nothing more may never open the window again, and the exit status would wait
+    behind what nobody wants.
+    """
+    # asyncssh has no public call for it.
+    waiting = [item for item in channel._send_buf if item[1] is not None]  # noqa: SLF001
+    channel._send_buf = waiting  # noqa: SLF001
+    channel._send_buf_len = sum(len(data) for data, _ in waiting)  # noqa: SLF001
+    channel._flush_send_buf()  # noqa: SLF001  what waited behind it
 
 
 def send_eow(channel: SSHChannel[bytes]) -> None:

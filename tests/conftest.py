@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,35 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"waited {DEADLINE_SECONDS:.0f} s for {what}")
+
+
+@contextmanager
+def stalled(ssh: Sequence[str | bytes]) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start an endless command and read nothing of it; go on when it can write no more.
+
+    Args:
+        ssh: the command line of ssh, but for the command.
+    """
+    seen = [""]
+    with subprocess.Popen(
+        [*ssh, "echo $$ >&2; exec cat /dev/zero"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            counters = Path("/proc") / process.stderr.readline().decode().strip() / "io"
+
+            def stands_still() -> bool:
+                time.sleep(0.3)
+                seen.append(counters.read_text())
+                return seen[-1] == seen[-2]
+
+            wait_until(stands_still, "windows and pipes that are full")
+            yield process
+        finally:
+            process.kill()
 
 
 @dataclass

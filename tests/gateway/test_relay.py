@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import stalled
+
 if TYPE_CHECKING:
     from tests.gateway.conftest import Stack
 
@@ -69,6 +71,14 @@ def test_head_ends_an_endless_command(stack: "Stack") -> None:
         assert ssh.stdout.readline() == b"y\n"
         ssh.stdout.close()
         assert ssh.wait(20) == 255  # killed by SIGPIPE over there, as it is directly
+
+
+def test_a_reader_that_stalls_and_goes(stack: "Stack") -> None:
+    """What waits for a window that nobody opens again holds up no end."""
+    with stalled(stack.ssh()) as ssh:
+        assert ssh.stdout is not None
+        ssh.stdout.close()
+        assert ssh.wait(20) == 255
 
 
 def test_stopped_reader_in_the_workspace_ends_the_sender(stack: "Stack") -> None:

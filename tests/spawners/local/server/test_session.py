@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import asyncssh
 import pytest
 
+from tests.conftest import stalled
+
 if TYPE_CHECKING:
     from tests.spawners.local.conftest import House, Ssh
 
@@ -91,6 +93,14 @@ def test_a_reader_that_is_gone_ends_the_command(ssh: "Ssh", options: tuple[str, 
         ["bash", "-c", f"{line} </dev/null | head -1"], capture_output=True, timeout=15, check=False
     )
     assert finished.stdout.splitlines() == [b"y"]
+
+
+def test_a_reader_that_stalls_and_goes(ssh: "Ssh") -> None:
+    """What waits for a window that nobody opens again holds up no end."""
+    with stalled(ssh.argv()) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(20) == 255
 
 
 def test_the_client_is_told_that_nobody_reads_its_input(ssh: "Ssh") -> None:
