@@ -46,6 +46,10 @@ def open_client(settings: Settings) -> Client:
         renew=lambda client: sign_in(client, settings).token,
     )
     stored = TokenCache(settings).fresh()
+    if stored is not None and settings.ssh_key_path is not None:
+        named = {str(key.path) for key in _keys(settings)}
+        if stored.key not in named:  # it was got with another key than the one that is asked for
+            stored = None
     client.token = (stored or sign_in(client, settings)).token
     return client
 

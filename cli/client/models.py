@@ -129,6 +129,10 @@ class Challenge(OwnStruct, frozen=True, kw_only=True):
     expires_in: int
 
 
+class ChallengeRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /auth/challenge`: nothing is asked of who wants a nonce."""
+
+
 class TokenRequest(OwnStruct, frozen=True, kw_only=True):
     """`POST /auth/token`: the fields of the signed text, and the armored SSH signature."""
 

@@ -101,6 +101,8 @@ def _reason(error: HTTPError, url: str) -> str:
     if isinstance(error, ConnectTimeoutError):
         return f"{host} does not respond; check the network, the VPN and firewalls"
     if isinstance(error, ReadTimeoutError):
+        if "handshake" in _inner(error):  # Python's ssl has no class of its own for it
+            return "it answers nothing in TLS; does it want http:// instead?"
         return "it took the connection and does not answer; try again later"
     if isinstance(error, ProtocolError):
         hint = "; does it want https?" if url.startswith("http:") else ""

@@ -1,6 +1,6 @@
 """`/auth/challenge` and `/auth/token`: signing in with an SSH key, and out."""
 
-from kworkspace.cli.client.models import TokenRequest
+from kworkspace.cli.client.models import ChallengeRequest, TokenRequest
 from kworkspace.hub.api.base import PUBLIC, SIGNED_IN, BaseHandler
 
 
@@ -11,6 +11,7 @@ class ChallengeHandler(BaseHandler):
 
     def post(self) -> None:
         """Return Challenge."""
+        self.body(ChallengeRequest)
         self.reply(self.domain.sign_in.challenge(), 201)
 
 

@@ -122,6 +122,19 @@ def test_one_token_for_each_user_and_hub(
     assert len(list((home / ".local/state/kworkspace/tokens").iterdir())) == 3
 
 
+def test_a_key_that_is_named_is_the_one_that_signs(
+    hub: "Hub", home: Path, alice: Path, new_key: "NewKey", kworkspace: "Run"
+) -> None:
+    """Whatever key the token that is kept was got with."""
+    new_key(home / "other")
+    assert kworkspace("whoami").code == 0
+    refused = kworkspace("whoami", "--ssh-key-path", str(home / "other"))
+    assert "the hub does not accept ~/other for user alice" in refused.err
+    before = hub.sign_ins()
+    assert kworkspace("whoami", "--ssh-key-path", str(alice)).code == 0
+    assert hub.sign_ins() == before
+
+
 def test_login_always_signs_in(hub: "Hub", alice: Path, kworkspace: "Run") -> None:
     assert kworkspace("login").code == kworkspace("login").code == 0
     assert hub.sign_ins() == 2

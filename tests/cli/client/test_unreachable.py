@@ -111,6 +111,14 @@ def test_https_to_a_plain_port(hub: "Hub") -> None:
     assert why(url).message == f"{url} does not speak TLS; does it want http:// instead?"
 
 
+def test_https_to_a_port_that_waits_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Tornado does, for which a TLS greeting is the begin of a request's first line."""
+    monkeypatch.setattr(sync, "CONNECT_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        message = why(f"https://127.0.0.1:{listener.getsockname()[1]}").message
+    assert "it answers nothing in TLS; does it want http:// instead?" in message
+
+
 def test_http_to_a_tls_port(serve: "Serve", authority: "Authority") -> None:
     url = serve(authority.context()).url.replace("https:", "http:")
     assert "the connection broke off; does it want https?" in why(url).message

@@ -149,6 +149,16 @@ async def test_fields_that_cannot_be(web: Web, change: dict[str, Any], field: st
     assert (status, message.partition(":")[0]) == (400, field)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"{", "body: not valid JSON"), (b'{"user": "alice"}', "user: "), (b"[]", "body: expected")],
+)
+async def test_a_challenge_takes_no_body(web: Web, body: bytes, said: str) -> None:
+    reply = await web("POST", "/hub/api/auth/challenge", data=body)
+    assert reply.status == 400
+    assert reply.json["message"].startswith(said)
+
+
 async def test_used_challenges_are_forgotten_when_they_are_over(web: Web, keys: Keys) -> None:
     async def used() -> int:
         async with web.parts.store.begin() as session:
