@@ -91,6 +91,7 @@ class House:
         self._sessions.discard(session)
         self._left.set()
         if session.id:
+            reason = session.why_it_ended(reason)
             log.info("Session %s of %s ended: %s", session.id, session.name, reason)
             self._endings.add(session.id, reason)
 

@@ -63,6 +63,7 @@ class Session:
         self._request = request
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._opened = asyncio.get_running_loop().create_future()
+        self._told_to_end = ""
         self._active = asyncio.get_running_loop().time()
         self._watchers: list[Show] = []
         self._early: asyncio.Task[_Outcome] | None = None
@@ -280,8 +281,13 @@ class Session:
 
     # Its end.
 
+    def why_it_ended(self, otherwise: str) -> str:
+        """Return why we ended it, or, when we did not, what the connection says."""
+        return plain(self._told_to_end) or otherwise
+
     def hang_up(self, message: str) -> None:
         """Show why, and end every channel; what was written before still arrives."""
+        self._told_to_end = self._told_to_end or message
         relays = self._relays()
         if not relays:
             self.cut(message)
@@ -291,6 +297,7 @@ class Session:
 
     def cut(self, message: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect the user's side, without waiting for anything (RFC 4253, section 11.1)."""
+        self._told_to_end = self._told_to_end or message
         if not self._user.is_closed():
             self._user.disconnect(code, plain(message))
 

@@ -43,6 +43,7 @@ def test_end_command_shows_the_message_and_closes(stack: "Stack") -> None:
     assert ssh.finish() == 255
     assert b"Stopped:\\x1b[2J idle\r\n" in ssh.err
     stack.wait_for(lambda: session in stack.hub.ended, "end of the session")
+    assert stack.hub.ended[session] == "Stopped:\\x1b[2J idle"
     assert other.finish() == 0
 
 
@@ -74,6 +75,7 @@ def test_session_lives_while_the_hub_is_away(stack: "Stack") -> None:
     reports = len(stack.hub.reports)
     stack.hub.start()
     stack.wait_for(lambda: session in stack.hub.ended, "end of the session")
+    assert stack.hub.ended[session] == "the user disconnected"
     stack.wait_for(lambda: len(stack.hub.reports) > reports, "report")
     report = stack.hub.reports[-1]
     assert [activity.id for activity in report.sessions] == [stays]
@@ -124,7 +126,7 @@ def test_sigterm_tells_the_terminals_and_ends_quickly(
         assert live.finish() == 255
         assert message in live.err
     assert forward.finish() == 255
-    assert sessions <= set(stack.hub.ended)
+    assert {stack.hub.ended.get(session) for session in sessions} == {SHUTTING_DOWN}
     assert "Traceback" not in stack.gateway.log.read_text()
 
 
