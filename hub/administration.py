@@ -20,7 +20,9 @@ from kworkspace.hub.api.views import user_view
 from kworkspace.hub.audit import Audit, Origin, origin
 from kworkspace.hub.clock import utc_now
 from kworkspace.hub.config import HubOptions
+from kworkspace.hub.db.errors import DatabaseUnusable
 from kworkspace.hub.db.store import Store
+from kworkspace.hub.db.url import sqlite_file
 from kworkspace.hub.files import make_directory
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.listening import local_url
@@ -77,6 +79,12 @@ async def administration(options: HubOptions) -> AsyncIterator[Administration]:
     Raises:
         KworkspaceError: neither the hub nor the database can be reached.
     """
+    database = sqlite_file(options.db_url)
+    if options.file is None and database is not None and not database.exists():
+        raise DatabaseUnusable(
+            f"There is no database {database} yet, and no configuration was read: name the file"
+            " with -f, as the hub is started"
+        )
     make_directory(Path(options.data_dir))
     async with AsyncExitStack() as exits:
         try:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -235,3 +236,23 @@ def test_what_the_spawner_needs(
     with pytest.raises(KworkspaceError, match="1 of 2 are missing"):
         command("check")
     assert re.search(r"this machine +MISSING +LocalSpawner needs", capsys.readouterr().out)
+
+
+def test_nothing_is_made_where_no_hub_was(tmp_path: Path) -> None:
+    """Typed in the wrong folder, without -f."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kworkspace.hub", "token", "alice"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"XDG_DATA_HOME": str(tmp_path / "share")},
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    database = tmp_path / "share" / "kworkspace" / "hub.sqlite"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"kworkspace-hub: There is no database {database} yet, and no configuration was read:"
+        " name the file with -f, as the hub is started\n"
+    )
+    assert list(tmp_path.iterdir()) == []
