@@ -7,6 +7,7 @@ bucket); what does not fit is counted, and the count is written.
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 BURST = 500
 REFUSALS_PER_SECOND = 10
 FLUSH_SECONDS = 0.2
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\xa0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,13 @@ class Audit:
         Args:
             action: what was refused.
             error: why; its code is the outcome.
-            user: whose resource it was about, if known.
+            user: whose resource it was about, if known; as it was written, whatever that is.
         """
         if not self._allowed():
             self._dropped += 1
             return False
-        name = None if user is None else user[:255]
+        # A caller's own text: Postgres takes no NUL, and a terminal no control character.
+        name = None if user is None else _UNPRINTABLE.sub("?", user)[:255]
         self._waiting.append(self._event(action, error.code, name, None, error.message[:1000]))
         self._wake.set()
         return True

@@ -22,10 +22,9 @@ class TokenHandler(BaseHandler):
 
     async def post(self) -> None:
         """Return NewToken."""
-        self.reply(
-            await self.domain.sign_in.token(self.body(TokenRequest), self.request.remote_ip or ""),
-            201,
-        )
+        request = self.body(TokenRequest)
+        self.about(request.user)
+        self.reply(await self.domain.sign_in.token(request, self.request.remote_ip or ""), 201)
 
     async def delete(self) -> None:
         """Revoke the token that the request came with."""

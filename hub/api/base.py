@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -72,6 +73,7 @@ class BaseHandler(RequestHandler):
         self.request_id = _request_id(request)
         super().__init__(application, request, **kwargs)
         self.caller: Caller | None = None
+        self._about: str | None = None
         self._stream_end: asyncio.Future[None] | None = None
 
     def initialize(self, domain: Domain) -> None:
@@ -166,6 +168,17 @@ class BaseHandler(RequestHandler):
         """The path's workspace name, checked; "" for the default one."""
         return parse_workspace_name(self.path_kwargs.get("server_name") or "", "server_name")
 
+    def about(self, user: str, address: str = "") -> None:
+        """Say for the audit log whose the request is, which its path does not tell.
+
+        Args:
+            user: the user, or SSH login, that it names; nothing about it is proven.
+            address: where it came from at first, by a gateway's word.
+        """
+        self._about = user
+        if address:
+            origin.set(replace(origin.get(), address=address[:64]))
+
     def body(self, kind: type[T]) -> T:
         """Return the request's JSON body.
 
@@ -221,8 +234,9 @@ class BaseHandler(RequestHandler):
             self.set_header("WWW-Authenticate", "Bearer")  # RFC 9110, section 11.6.1
         elif isinstance(error, MethodNotAllowed):
             self.set_header("Allow", ", ".join(sorted(self.scopes)))  # RFC 9110, section 15.5.6
-        if error.status in {401, 403, 404, 429} and self.scopes:
-            user = self.path_kwargs.get("user_name") if hasattr(self, "path_kwargs") else None
+        if 400 <= error.status < 500 and self.scopes:
+            named = self.path_kwargs.get("user_name") if hasattr(self, "path_kwargs") else None
+            user = named if self._about is None else self._about
             action = f"{self.request.method} {type(self).__name__.removesuffix('Handler')}"
             if self.domain.audit.refuse(action.lower(), error, user):
                 log.info("%s %s: %d %s", self.request.method, self._path(), error.status, error)

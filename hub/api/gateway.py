@@ -21,7 +21,9 @@ class AuthorizeHandler(BaseHandler):
 
     def post(self) -> None:
         """204: it may. 403: it may not, for whatever reason."""
-        self.domain.sessions.authorize(self.body(AuthorizeRequest))
+        request = self.body(AuthorizeRequest)
+        self.about(request.login, request.address)
+        self.domain.sessions.authorize(request)
         self.set_status(204)
         self.finish()
 
@@ -33,7 +35,9 @@ class SessionsHandler(BaseHandler):
 
     async def post(self) -> None:
         """Return Session, for a proof."""
-        id, server = await self.domain.sessions.open(self.body(SessionRequest))
+        request = self.body(SessionRequest)
+        self.about(request.login, request.address)
+        id, server = await self.domain.sessions.open(request)
         view = server_view(server, self.domain.api_prefix)
         self.reply(Session(id=id, user=server.user, server=view), 201)
 

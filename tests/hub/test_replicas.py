@@ -21,7 +21,7 @@ from tests.hub.conftest import ON_POSTGRES
 
 MakeHub = Callable[..., RealHub]
 
-OPERATIONS = int(os.environ.get("KWORKSPACE_KILL_OPERATIONS", "60"))
+OPERATIONS = int(os.environ.get("KWORKSPACE_KILL_OPERATIONS", "204"))
 SEED = int(os.environ.get("KWORKSPACE_KILL_SEED", "1"))
 WORKERS = 6
 USERS_EACH = 4

@@ -115,7 +115,8 @@ async def test_refusals_are_one_answer(
         answers.add((reply.body, str(sorted(headers.items()))))
     assert len(answers) == 1
     refused = [event for event in await web.parts.events() if event[1] == "forbidden"]
-    assert refused == [("post token", "forbidden", "anonymous", None)] * len(requests)
+    users = [request["user"] for request in requests.values()]
+    assert refused == [("post token", "forbidden", "anonymous", user) for user in users]
     async with web.parts.store.begin() as session:
         used = await session.scalars(select(func.count()).select_from(db.UsedChallenge))
         assert used.one() == 1, "a refusal writes nothing else"

@@ -244,6 +244,16 @@ async def test_refusals_are_in_the_audit_log(web: Web, alice: str) -> None:
     ]
 
 
+async def test_whose_request_was_refused(web: Web, alice: str) -> None:
+    """By its path or its body, as it was written, but for what no database and terminal takes."""
+    assert (await web("GET", "/hub/api/users/a%00b")).status == 401
+    assert (await web("POST", "/hub/api/users/alice/server", alice)).status == 201
+    assert (await web("POST", "/hub/api/users/alice/server", alice)).status == 400
+    refused = [event for event in await web.parts.events() if event[1] != "ok"]
+    assert refused[0] == ("get user", "unauthorized", "anonymous", "a?b")
+    assert refused[-1] == ("post server", "already-running", "alice", "alice")
+
+
 def test_a_method_without_a_scope_cannot_be_written() -> None:
     def get(_: BaseHandler) -> None: ...
 

@@ -9,9 +9,11 @@ from typing import Any
 import asyncssh
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from kworkspace.cli.client import calls, models
 from kworkspace.cli.client.aio import AsyncClient
+from kworkspace.hub.db import models as db
 from kworkspace.hub.servers import Limits
 from tests.hub import conftest
 from tests.hub.api.conftest import OpenWeb, Reply, Web, signed_login
@@ -103,8 +105,12 @@ async def test_what_opens_nothing(web: Web, gateway: str, keys: Keys) -> None:
         reply = await web("POST", SESSIONS, gateway, json=case)
         assert reply.error == (403, "Login refused: no such user, or not a key of theirs"), what
     actions = [event for event in await web.parts.events() if event[1] == "forbidden"]
-    assert actions == [("post sessions", "forbidden", "service gateway", None)] * len(cases)
+    logins = [case["login"] for case in cases.values()]
+    assert actions == [("post sessions", "forbidden", "service gateway", login) for login in logins]
     assert web.parts.readmodel.servers() == []
+    async with web.parts.store.begin() as session:
+        rows = await session.scalars(select(db.Event).where(db.Event.outcome == "forbidden"))
+        assert {row.address for row in rows} == {good["address"]}, "the user's, not the gateway's"
 
 
 async def test_a_proof_opens_one_session(web: Web, gateway: str, keys: Keys) -> None:
