@@ -237,7 +237,7 @@ def main(arguments: list[str]) -> NoReturn:
     except KworkspaceError as error:
         sys.exit(f"demo: {error}")
     except OSError as error:
-        sys.exit(f"demo: {error.filename}: {error.strerror}")
+        sys.exit(f"demo: {error.filename}: {error.strerror}; name another folder with --data-dir")
     except subprocess.CalledProcessError as error:
         sys.exit(f"demo: {error.cmd[0]} ended with exit code {error.returncode}")
 
