@@ -179,7 +179,10 @@ def test_directory_that_cannot_be_made(demo: Demo, tmp_path: Path) -> None:
     demo.directory = tmp_path / "file" / "demo"
     done = demo.once()
     assert done.returncode == 1
-    assert done.stderr == f"demo: {demo.directory}: Not a directory; name another folder with --data-dir\n"
+    assert (
+        done.stderr
+        == f"demo: {demo.directory}: Not a directory; name another folder with --data-dir\n"
+    )
 
 
 def test_directory_that_ssh_could_not_read(demo: Demo, tmp_path: Path) -> None:
