@@ -17,7 +17,8 @@ RUN_VOLUME = "kworkspace-run"
 OWN_VOLUMES = (HOME_VOLUME, FILES_VOLUME, RUN_VOLUME)
 FILES_DIR = "/etc/kworkspace"
 RUN_DIR = "/run/kworkspace"
-OWN_PATHS = (FILES_DIR, RUN_DIR, "/etc/passwd", "/etc/group")
+PROFILE = "/etc/profile.d/kworkspace.sh"
+OWN_PATHS = (FILES_DIR, RUN_DIR, "/etc/passwd", "/etc/group", PROFILE)
 BOOT = "KWORKSPACE_BOOT_"
 OWN_LABELS = frozenset(
     {"app.kubernetes.io/name", "app.kubernetes.io/component", "app.kubernetes.io/managed-by"}
@@ -27,6 +28,7 @@ _CONTAINER_KEYS = {
     "command": "the command is kworkspace's bootstrap",
     "args": "the command is kworkspace's bootstrap",
     "readinessProbe": "kworkspace asks whether SSH answers",
+    "startupProbe": "kworkspace asks whether SSH answers",
 }
 _SPEC_KEYS = {
     "restartPolicy": "a workspace's pod is never restarted in place",

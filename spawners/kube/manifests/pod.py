@@ -25,6 +25,7 @@ from kworkspace.spawners.kube.own import (
     FILES_DIR,
     FILES_VOLUME,
     HOME_VOLUME,
+    PROFILE,
     RUN_DIR,
     RUN_VOLUME,
     SSH_PORT,
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 
 _ROOT_ONLY = 0o400
 _EVERYBODY = 0o444  # of a container that has one user
+# What a plain user cannot write.
+_OVER_THE_IMAGE = {"passwd": "/etc/passwd", "group": "/etc/group", "profile.sh": PROFILE}
+# SSH is asked for until it answers, and never after that: each time would be a process in the
+# workspace, and a line in its log. The bootstrap ends when its SSH server does.
+_STARTUP_PROBE = {
+    "tcpSocket": {"port": SSH_PORT},
+    "periodSeconds": 1,
+    "failureThreshold": 86400,  # how long a start may take is `start_timeout`
+}
 
 
 def make_pod(
@@ -157,8 +167,8 @@ def _decided(
     ]
     if who.plain:
         mounts += [
-            {"name": FILES_VOLUME, "mountPath": f"/etc/{name}", "subPath": name, "readOnly": True}
-            for name in ("passwd", "group")
+            {"name": FILES_VOLUME, "mountPath": path, "subPath": name, "readOnly": True}
+            for name, path in _OVER_THE_IMAGE.items()
         ]
         mounts.append({"name": RUN_VOLUME, "mountPath": RUN_DIR})
         volumes.append({"name": RUN_VOLUME, "emptyDir": {"medium": "Memory"}})
@@ -183,7 +193,7 @@ def _decided(
         "command": ["/bin/sh", f"{FILES_DIR}/bootstrap.sh"],
         "env": [{"name": f"{BOOT}{key}", "value": value} for key, value in boot.items()],
         "ports": [{"name": SSH_PORT, "containerPort": options.ssh_port, "protocol": "TCP"}],
-        "readinessProbe": {"tcpSocket": {"port": SSH_PORT}, "periodSeconds": 1},
+        "startupProbe": _STARTUP_PROBE,
         "securityContext": container_context(options, who),
         "volumeMounts": mounts,
     }

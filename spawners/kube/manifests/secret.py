@@ -1,7 +1,7 @@
 """The Secret of a workspace: who may come in, its host key, and what the pod begins with.
 
-It is mounted as a whole, so that a change reaches a running pod. `passwd` and `group` are for pods
-that run as a plain user, which cannot make an account.
+It is mounted as a whole, so that a change reaches a running pod. `passwd`, `group` and `profile.sh`
+are mounted over the image's for a plain user, who can write none of them.
 """
 
 import base64
@@ -42,7 +42,8 @@ def make_secret(
     content = {
         "authorized_keys": _lines(workspace.authorized_keys),
         "user_ca.pub": _lines(workspace.user_authorities),
-        "bootstrap.sh": bootstrap(),
+        "bootstrap.sh": script("bootstrap.sh"),
+        "profile.sh": script("profile.sh"),
         "passwd": passwd(account, who),
         "group": group(account, who),
     }
@@ -66,9 +67,9 @@ def make_secret(
 
 
 @cache
-def bootstrap() -> str:
-    """Return the script that a workspace's container begins with; it is package data."""
-    return resources.files("kworkspace.spawners.kube").joinpath("bootstrap.sh").read_text()
+def script(name: str) -> str:
+    """Return a script of a workspace's container; it is package data."""
+    return resources.files("kworkspace.spawners.kube").joinpath(name).read_text()
 
 
 def passwd(account: str, who: Identity) -> str:

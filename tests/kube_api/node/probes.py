@@ -1,4 +1,4 @@
-"""Readiness probes of real containers: tcpSocket, httpGet and exec."""
+"""Probes of real containers, at their start or for readiness: tcpSocket, httpGet and exec."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,14 @@ class Executes(Protocol):
         """Start a program."""
 
 
+def probe_of(container: Object) -> Object | None:
+    """Return what decides whether a container is ready; a node here knows one of the two kinds."""
+    return container.get("startupProbe") or container.get("readinessProbe")
+
+
 async def probe(container: Object, ip: str, run: Executes) -> str:
     """Return "" where a container's probe succeeds, or it has none; else what it found."""
-    wanted = container.get("readinessProbe") or {}
+    wanted = probe_of(container) or {}
     seconds = wanted.get("timeoutSeconds", 1)
     try:
         async with asyncio.timeout(seconds):

@@ -12,6 +12,7 @@ from tests.kube_api.kinds import PODS
 from tests.kube_api.node.container import CannotStart, End, Run, ScriptedRun
 from tests.kube_api.node.hooks import run_hook
 from tests.kube_api.node.images import Image
+from tests.kube_api.node.probes import probe_of
 from tests.kube_api.node.recorder import Recorder
 from tests.kube_api.node.setup import config_problem, missing_volume, pull_words
 from tests.kube_api.node.state import NEVER_RAN, ContainerState, compose, state_of, terminated
@@ -159,9 +160,9 @@ class Worker:
         while True:
             run = await self._start(container, state)
             self._phase = "Running"
-            probe = container.get("readinessProbe")
             image = self.around.image(container["image"])
-            state.ready = probe is None and (image.real or image.ready_after == 0.0)
+            at_once = image.real or image.ready_after == 0.0
+            state.ready = at_once and probe_of(container) is None
             self.write()
             await self._until_end(container, state, run)
             await self._note_end(state, run, run.ended.result())
@@ -178,8 +179,9 @@ class Worker:
         if state.ready:
             await asyncio.wait([run.ended])
             return
-        period = dig(container, "readinessProbe", "periodSeconds", default=1)
-        delay = dig(container, "readinessProbe", "initialDelaySeconds", default=0)
+        probe = probe_of(container) or {}
+        period, delay = probe.get("periodSeconds", 1), probe.get("initialDelaySeconds", 0)
+        word = "Startup" if "startupProbe" in container else "Readiness"
         is_scripted = isinstance(run, ScriptedRun)
         seconds = run.seconds_to_ready if isinstance(run, ScriptedRun) else 0.0
         if seconds is None:
@@ -187,7 +189,7 @@ class Worker:
             return
         if await self._ended_within(run, max(delay * self.around.pace, seconds)):
             return
-        misses, limit = 0, dig(container, "readinessProbe", "failureThreshold", default=3)
+        misses, limit = 0, probe.get("failureThreshold", 3)
         while True:
             found = await run.probe()
             if run.ended.done():
@@ -195,13 +197,13 @@ class Worker:
             misses = misses + 1 if found else 0
             if found:
                 path = f"spec.containers{{{state.name}}}"
-                words = f"Readiness probe failed: {found}"
+                words = f"{word} probe failed: {found}"
                 self.around.record(self.pod, "Unhealthy", words, warning=True, path=path)
             ready = not found or (state.ready and misses < limit)
             if ready != state.ready:
                 state.ready = ready
                 self.write()
-            if ready and is_scripted:
+            if ready and (is_scripted or word == "Startup"):  # it is not asked again
                 await asyncio.wait([run.ended])
                 return
             # Whoever waits for readiness waits for less than a real kubelet would take.
