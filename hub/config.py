@@ -25,7 +25,7 @@ from kworkspace.spawners.base import Spawner
 _LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
 _PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
-_SERVICE_KEYS = {"name", "command", "environment", "cwd", "admin"}
+_SERVICE_KEYS = {"name", "command", "environment", "cwd", "admin", "api_token_file"}
 
 
 class HubOptions(Application):
@@ -188,10 +188,12 @@ class HubOptions(Application):
 
     services: List[dict[str, Any]] = List(
         help="""Services that the hub runs: dictionaries with `name`, `command` (a list), and, if
-        wanted, `environment`, `cwd` and `admin`.
+        wanted, `environment`, `cwd`, `admin` and `api_token_file`.
 
         The gateway is one by default; an entry of the same name replaces it, and with an empty
-        command the hub runs none.""",
+        command the hub runs none. One that somebody else runs has an `api_token_file` instead: the
+        service gets a copy of it, and who writes another token into it and starts the hub again
+        has ended the old one.""",
     ).tag(config=True)
 
     @validate("services")
@@ -257,6 +259,15 @@ class HubOptions(Application):
     def _default_cookie_secret_file(self) -> str:
         return str(Path(self.data_dir) / "cookie_secret")
 
+    user_ca_file = Unicode(
+        help="""The key of the authority that signs the gateway's way into workspaces, made if there
+        is none. Default: `user_ca` in data_dir.""",
+    ).tag(config=True)
+
+    @default("user_ca_file")
+    def _default_user_ca_file(self) -> str:
+        return str(Path(self.data_dir) / "user_ca")
+
     gateway_host_key_file = Unicode(
         help="""The gateway's SSH host key, made if there is none. Default: `gateway_host_key` in
         data_dir. People pin it, and the hub takes no login that was made at another door.""",
@@ -277,7 +288,7 @@ class HubOptions(Application):
     ).tag(config=True)
 
     def managed_services(self) -> tuple[list[Service], dict[str, Role]]:
-        """Return the services to run, and what each service may do."""
+        """Return the services to run or to know, and what each service may do."""
         entries = {service["name"]: service for service in [self._gateway(), *self.services]}
         roles = {
             name: Role.ADMIN if entry.get("admin") else Role.SERVICE
@@ -287,12 +298,13 @@ class HubOptions(Application):
         run = [
             Service(
                 name=name,
-                command=tuple(entry["command"]),
+                command=tuple(entry.get("command", ())),
                 environment=entry.get("environment", {}),
                 cwd=entry.get("cwd"),
+                token_file=Path(file) if (file := entry.get("api_token_file")) else None,
             )
             for name, entry in entries.items()
-            if entry.get("command")
+            if entry.get("command") or entry.get("api_token_file")
         ]
         return run, roles
 
@@ -331,6 +343,7 @@ def _service_problem(service: object) -> str:
         isinstance(text, str) for pair in environment.items() for text in pair
     ):
         return f"'environment' of {name} must be a dictionary of strings"
-    if not isinstance(service.get("cwd", ""), str):
-        return f"'cwd' of {name} must be a directory's path"
+    for key in ("cwd", "api_token_file"):
+        if not isinstance(service.get(key, ""), str):
+            return f"'{key}' of {name} must be a path"
     return ""

@@ -1,4 +1,4 @@
-"""The files of the data directory: secrets (0600), and the lock that keeps a second hub out."""
+"""The files of the hub: secrets (0600), and the lock that keeps a second hub out."""
 
 import fcntl
 import os
@@ -36,11 +36,14 @@ def make_directory(directory: Path) -> None:
 def read_secret(file: Path) -> str | None:
     """Return a secret, None if there is none yet.
 
+    A file that is not ours may be readable by our group: so a pod gets a Secret (fsGroup).
+
     Raises:
         FileUnusable: others may read it, or it cannot be read.
     """
     try:
-        if file.stat().st_mode & 0o077:
+        status = file.stat()
+        if status.st_mode & (0o077 if status.st_uid == os.geteuid() else 0o037):
             raise FileUnusable(f"{file} holds a secret and others may read it: chmod 600 {file}")
         return file.read_text().strip() or None
     except FileNotFoundError:

@@ -48,7 +48,7 @@ def load(options: HubOptions, clock: Clock) -> Secrets:
         return Secrets(
             cookie=secret(Path(options.cookie_secret_file), secrets.token_hex(32)),
             admin_token=secret(data_dir / "admin_token", new_secret()),
-            authority=UserAuthority.load(authority_file(options), clock),
+            authority=UserAuthority.load(Path(options.user_ca_file), clock),
             door_key=DoorKey.load(Path(options.gateway_host_key_file)),
         )
     finally:
@@ -68,11 +68,6 @@ def secret(file: Path, new: str) -> str:
     return known
 
 
-def authority_file(options: HubOptions) -> Path:
-    """Return where the user authority's key is."""
-    return Path(options.data_dir) / "user_ca"
-
-
 def shared(options: HubOptions, secrets: Secrets) -> list[Shared]:
     """Return what all hubs on one database must have the same of."""
     [authority] = secrets.authority.public_keys()
@@ -80,7 +75,7 @@ def shared(options: HubOptions, secrets: Secrets) -> list[Shared]:
     local = issubclass(options.spawner_class, LocalSpawner)
     return [
         _same_file(Path(options.cookie_secret_file), secrets.cookie),
-        _same_file(authority_file(options), authority),
+        _same_file(Path(options.user_ca_file), authority),
         _same_file(Path(options.gateway_host_key_file), secrets.door_key.public_key),
         Shared(
             place if local else "anywhere",

@@ -19,7 +19,7 @@ from pathlib import Path
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.bounded import bound_log
-from kworkspace.hub.files import HubLock, read_secret, write_secret
+from kworkspace.hub.files import FileUnusable, HubLock, read_secret, write_secret
 from kworkspace.hub.leases import Leases, same_machine
 from kworkspace.hub.tokens import Tokens, new_secret
 from kworkspace.spawners.processes import ProcessId, carrying, identify, open_pidfd, send
@@ -44,15 +44,17 @@ class Service:
 
     Attributes:
         name: how tokens, logs and files call it.
-        command: the program and its arguments.
+        command: the program and its arguments; empty when somebody else runs it.
         environment: added to its environment.
         cwd: its working directory; None is the data directory.
+        token_file: has its token; None: the hub makes one.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    token_file: Path | None = None
 
 
 class _OthersGoOn(Exception):
@@ -63,7 +65,7 @@ class Supervisor:
     """Keeps the services running.
 
     Args:
-        services: which.
+        services: which; of one without a command only the token is made known.
         directory: where their files are.
         hub_id: marks them as this hub's.
         environment: what every service is told of the hub (`KWORKSPACE_*`, `JUPYTERHUB_*`).
@@ -107,9 +109,13 @@ class Supervisor:
         """
         for service in self._services:
             directory = self._directory / service.name
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            secret = await asyncio.to_thread(_token, directory)
-            await self._tokens.ensure_service(service.name, secret)
+            if service.command:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = service.token_file
+            secret = await asyncio.to_thread(_given if file else _token, file or directory)
+            await self._tokens.ensure_service(service.name, secret, alone=file is not None)
+            if not service.command:
+                continue
             check = self._check.get(service.name)
             if check and await self._leases.claim(_lease(service)) and not self.runs(service):
                 check()
@@ -253,7 +259,7 @@ class Supervisor:
         for prefix in ("KWORKSPACE", "JUPYTERHUB"):
             environment[f"{prefix}_SERVICE_NAME"] = service.name
             environment[f"{prefix}_API_TOKEN"] = secret
-        environment["KWORKSPACE_API_TOKEN_FILE"] = str(directory / "token")
+        environment["KWORKSPACE_API_TOKEN_FILE"] = str(service.token_file or directory / "token")
         environment |= service.environment
         environment[MARK] = self._mark(service)
         environment[COMMAND_MARK] = self._digest(service)
@@ -296,6 +302,21 @@ def _token(directory: Path) -> str:
         return secret
     finally:
         lock.release()
+
+
+def _given(file: Path) -> str:
+    """Return a token that an admin has made.
+
+    Raises:
+        FileUnusable: there is none.
+    """
+    secret = read_secret(file)
+    if secret is None:
+        raise FileUnusable(
+            f"{file} has no token: write one there, or name another file as `api_token_file` in"
+            " c.Hub.services"
+        )
+    return secret
 
 
 def _adoptable(service: Service, mark: str, digest: str) -> ProcessId | None:

@@ -114,10 +114,23 @@ class Tokens:
             )
 
     @retried
-    async def ensure_service(self, service: str, secret: str) -> None:
-        """Make a service's token known; it must be in the database before the service uses it."""
+    async def ensure_service(self, service: str, secret: str, *, alone: bool = False) -> None:
+        """Make a service's token known; it must be in the database before the service uses it.
+
+        Args:
+            service: whose it is.
+            secret: the token.
+            alone: end the ones that it had before: an admin has changed it.
+        """
         async with self._store.begin() as session:
-            await serialize(session, "services")  # hubs that start at once
+            await serialize(session, queries.REVOCATION)  # hubs that start at once too
+            if alone:
+                for row in await queries.of_service(session, service):
+                    if row.digest != digest(secret):
+                        await session.delete(row)
+                        self._audit.record(
+                            session, "token.revoked", message=f"of the service {service}"
+                        )
             if await queries.get(session, digest(secret)) is None:
                 session.add(
                     db.APIToken(

@@ -38,6 +38,11 @@ async def of_user(session: AsyncSession, user: User) -> Sequence[APIToken]:
     return (await session.scalars(select(APIToken).where(APIToken.user_id == user.id))).all()
 
 
+async def of_service(session: AsyncSession, service: str) -> Sequence[APIToken]:
+    """Return a service's tokens."""
+    return (await session.scalars(select(APIToken).where(APIToken.service == service))).all()
+
+
 async def expired(session: AsyncSession, now: datetime) -> Sequence[APIToken]:
     """Return the tokens that have expired."""
     return (await session.scalars(select(APIToken).where(APIToken.expires <= now))).all()

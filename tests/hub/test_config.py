@@ -77,6 +77,7 @@ def test_base_url(given: str, kept: str) -> None:
         ("services", [{"name": "a", "environment": 5}]),
         ("services", [{"name": "a", "environment": {"A": 5}}]),
         ("services", [{"name": "a", "cwd": 5}]),
+        ("services", [{"name": "a", "api_token_file": ["/token"]}]),
         ("trusted_downstream_ips", ["proxy.example"]),
         ("load_groups", {"a/b": []}),
         ("load_groups", {"ml": "alice"}),
@@ -113,6 +114,14 @@ def test_services() -> None:
 def test_the_gateway_can_be_replaced_and_is_no_admin() -> None:
     options = HubOptions(services=[{"name": "gateway", "command": [], "admin": True}])
     assert options.managed_services() == ([], {"gateway": Role.GATEWAY})
+
+
+def test_a_service_that_somebody_else_runs() -> None:
+    """It is one to know, not one to run."""
+    options = HubOptions(services=[{"name": "gateway", "api_token_file": "/run/token"}])
+    [service], roles = options.managed_services()
+    assert (service.command, service.token_file) == ((), Path("/run/token"))
+    assert roles == {"gateway": Role.GATEWAY}
 
 
 def test_groups() -> None:

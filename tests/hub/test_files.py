@@ -41,6 +41,19 @@ def test_secret_that_others_may_read(tmp_path: Path) -> None:
     assert "hidden" not in caught.value.message
 
 
+def test_secret_that_a_group_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a pod gets a Secret: root's file, which the pod's group may read, and nobody else."""
+    file = tmp_path / "secret"
+    write_secret(file, "hidden")
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    file.chmod(0o440)
+    assert read_secret(file) == "hidden"
+    for mode in (0o444, 0o460):
+        file.chmod(mode)
+        with pytest.raises(FileUnusable, match="others may read it"):
+            read_secret(file)
+
+
 def test_secret_that_cannot_be_had(tmp_path: Path) -> None:
     (tmp_path / "file").touch(0o600)
     with pytest.raises(FileUnusable, match="cannot be read"):

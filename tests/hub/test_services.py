@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kworkspace.hub import services
+from kworkspace.hub.files import FileUnusable, write_secret
 from kworkspace.hub.services import MARK, Service, Supervisor
 from kworkspace.spawners.processes import carrying
 from tests.hub.conftest import Parts, until
@@ -179,3 +180,60 @@ async def test_children_of_a_service_are_not_taken_for_it(make: Make, tmp_path: 
     for process in carrying(MARK, "this-hub/culler"):
         if process.pid != pid:
             os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def given(parts: Parts, tmp_path: Path) -> Callable[[Service], Supervisor]:
+    """Return a function that makes a supervisor of one service."""
+
+    def make_(service: Service) -> Supervisor:
+        return Supervisor(
+            services=(service,),
+            directory=tmp_path / "services",
+            hub_id="this-hub",
+            environment={},
+            tokens=parts.tokens,
+            leases=parts.leases,
+            leave=alone,
+            check={},
+        )
+
+    return make_
+
+
+async def test_a_service_that_somebody_else_runs(
+    given: Callable[[Service], Supervisor], parts: Parts, tmp_path: Path
+) -> None:
+    """Its token is good, and nothing is started nor written for it."""
+    write_secret(tmp_path / "token", "from-an-admin")
+    supervisor = given(Service("gateway", (), token_file=tmp_path / "token"))
+    await supervisor.start()
+    found = parts.tokens.find("from-an-admin")
+    assert found is not None
+    assert found.service == "gateway"
+    assert not (tmp_path / "services").exists()
+    await supervisor.aclose()
+
+
+async def test_a_token_of_an_admin_for_a_service_of_ours(
+    given: Callable[[Service], Supervisor], tmp_path: Path
+) -> None:
+    write_secret(tmp_path / "token", "from-an-admin")
+    command = (sys.executable, "-c", BEGIN + WAIT)
+    supervisor = given(Service("culler", command, token_file=tmp_path / "token"))
+    await supervisor.start()
+    words = await said(tmp_path)
+    await supervisor.aclose()
+    assert words["KWORKSPACE_API_TOKEN"] == "from-an-admin"
+    assert words["KWORKSPACE_API_TOKEN_FILE"] == str(tmp_path / "token")
+    assert not (tmp_path / "services" / "culler" / "token").exists()
+
+
+async def test_a_token_file_without_a_token(
+    given: Callable[[Service], Supervisor], tmp_path: Path
+) -> None:
+    """One line that names it, and no token made in its place."""
+    supervisor = given(Service("gateway", (), token_file=tmp_path / "token"))
+    with pytest.raises(FileUnusable, match=f"{tmp_path}/token has no token: .*api_token_file"):
+        await supervisor.start()
+    assert not (tmp_path / "token").exists()

@@ -67,6 +67,17 @@ async def test_revoke(parts: Parts) -> None:
     assert await parts.events() == events
 
 
+async def test_a_service_token_that_an_admin_changes(parts: Parts) -> None:
+    """Ends the one before it, of this service alone."""
+    await parts.tokens.ensure_service("culler", "the-culler's")
+    for secret in ("the-first", "the-second", "the-second"):
+        await parts.tokens.ensure_service("gateway", secret, alone=True)
+    assert parts.tokens.find("the-first") is None
+    assert parts.tokens.find("the-second") is not None
+    assert parts.tokens.find("the-culler's") is not None
+    assert [event[0] for event in await parts.events()].count("token.revoked") == 1
+
+
 async def test_service_token_is_made_known_once(parts: Parts) -> None:
     for _ in range(2):
         await parts.tokens.ensure_service("gateway", "the-secret")
