@@ -77,12 +77,12 @@ TESTS_TO_WRITE = """
         spawners/kube/manifests/claim.py spawners/kube/manifests/job.py
         spawners/kube/manifests/meta.py spawners/kube/manifests/namespace.py
         spawners/kube/manifests/pod.py spawners/kube/manifests/secret.py
-        spawners/kube/manifests/service.py spawners/kube/merge.py spawners/kube/own.py
+        spawners/kube/manifests/service.py spawners/kube/own.py
         spawners/kube/placement_options.py spawners/kube/pod_options.py
         spawners/kube/pod_template.py spawners/kube/profile_list.py
-        spawners/kube/profiles.py spawners/kube/quantities.py spawners/kube/resources.py
-        spawners/kube/schema.py spawners/kube/storage_options.py
-        spawners/kube/templates.py spawners/kube/traits.py"""
+        spawners/kube/profiles.py spawners/kube/resources.py
+        spawners/kube/storage_options.py
+        spawners/kube/traits.py"""
 ENGINES = frozenset({"create_engine", "create_async_engine", "async_engine_from_config"})
 
 
