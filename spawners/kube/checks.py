@@ -17,7 +17,7 @@ from kworkspace.spawners.kube.manifests.namespace import make_namespace
 from kworkspace.spawners.kube.manifests.pod import make_pod
 from kworkspace.spawners.kube.manifests.service import make_service
 from kworkspace.spawners.kube.names import account_name, dns_name, meeting, names, probe
-from kworkspace.spawners.kube.own import CONTAINER, HOME_VOLUME
+from kworkspace.spawners.kube.own import CONTAINER
 from kworkspace.spawners.kube.profile_list import Overrides, parse
 from kworkspace.spawners.kube.profiles import OVERRIDABLE, View, with_overrides
 from kworkspace.spawners.kube.quantities import parse_quantity
@@ -44,12 +44,11 @@ def check(options: "KubeSpawnerOptions") -> None:
         TraitError: it begins with the option.
     """
     _check_names(options)
-    _check_pod(_without_callables(options), "")
+    _check_pod(options, "")
     if not callable(options.profile_list):
         for where, overrides in _every_choice(options):
             try:
-                view = with_overrides(options, iter(overrides))
-                _check_pod(_without_callables(view), where)
+                _check_pod(with_overrides(options, iter(overrides)), where)
             except templates.TemplateError as error:
                 raise _wrong("profile_list", where, str(error)) from None
 
@@ -72,7 +71,8 @@ def _check_names(options: "KubeSpawnerOptions") -> None:
             )
 
 
-def _check_pod(options: "KubeSpawnerOptions", where: str) -> None:
+def _check_pod(given: "KubeSpawnerOptions", where: str) -> None:
+    options = _without_callables(given)
     workspace = probe("a", "")
     made = names(options, workspace)
     who = _made("home_dir", lambda: identity(options, workspace, made))
@@ -80,24 +80,32 @@ def _check_pod(options: "KubeSpawnerOptions", where: str) -> None:
         raise _wrong("home_dir", where, f"'{who.home}' is not an absolute path")
     if not options.shell.startswith("/") or ":" in options.shell or "\n" in options.shell:
         raise _wrong("shell", where, f"'{options.shell}' is not an absolute path")
-    if who.plain and who.uid == 0:
+    if who.plain and who.uid == 0 and not callable(given.uid):
         raise _wrong("uid", where, "runAsNonRoot is set, so it must be another than root's")
     if who.plain and options.sudo:
         raise _wrong("sudo", where, "nobody becomes root in a container that a plain user runs")
+    if has_claim(options):
+        bare = cast("KubeSpawnerOptions", View(options, {"storage_pvc_ensure": False}))
+        spec = make_pod(bare, workspace, made, account="a", host_key="")["spec"]
+        if (who.home.rstrip("/") or "/") in _paths(_main(spec)):
+            raise _wrong(
+                "volume_mounts",
+                where,
+                f"{who.home} is where the workspace's own volume is mounted; leave one out, that by"
+                " c.KubeSpawner.storage_pvc_ensure = False",
+            )
     pod = make_pod(options, workspace, made, account="a", host_key="ssh-ed25519 AAAA")
     make_claim(options, workspace, made)
     make_service(options, workspace, made)
     make_namespace(options, workspace, made)
-    _check_spec(options, pod["spec"], who.home, where)
+    _check_spec(options, pod["spec"], where)
     try:
         schema.conform(pod, "V1Pod")
     except schema.SchemaError as error:
         raise _wrong("pod_template", where, f"the pod made with it cannot be: {error}") from None
 
 
-def _check_spec(
-    options: "KubeSpawnerOptions", spec: Mapping[str, Any], home: str, where: str
-) -> None:
+def _check_spec(options: "KubeSpawnerOptions", spec: Mapping[str, Any], where: str) -> None:
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     for name, volume in volumes.items():
         if len([key for key, item in volume.items() if item is not None]) != 2:
@@ -114,45 +122,39 @@ def _check_spec(
             if mount["name"] not in volumes:
                 option = "volume_mounts" if container["name"] == CONTAINER else "volumes"
                 raise _wrong(option, where, f"there is no volume '{mount['name']}'")
-    main = next(one for one in spec["containers"] if one["name"] == CONTAINER)
-    _check_mounts(options, main, home, where)
-    ports = [port["containerPort"] for port in main["ports"]]
-    if len(set(ports)) != len(ports) or len({port.get("name") for port in main["ports"]}) != len(
-        ports
-    ):
-        raise _wrong("ssh_port", where, f"{options.ssh_port} is used by another port too")
+    paths = _paths(_main(spec))
+    if twice := [path for path in paths if paths.count(path) > 1]:
+        raise _wrong("volume_mounts", where, f"two volumes are mounted at {twice[0]}")
+    _check_ports(options, spec["containers"], where)
     for container in spec["containers"]:
         _check_resources(container, where)
 
 
-def _check_mounts(
-    options: "KubeSpawnerOptions", container: Mapping[str, Any], home: str, where: str
+def _check_ports(
+    options: "KubeSpawnerOptions", containers: list[Mapping[str, Any]], where: str
 ) -> None:
-    paths: dict[str, str] = {}
-    for mount in container["volumeMounts"]:
-        path = mount["mountPath"].rstrip("/") or "/"
-        if path in paths:
-            raise _wrong("volume_mounts", where, f"two volumes are mounted at {path}")
-        paths[path] = mount["name"]
-    if has_claim(options):
-        for mount in _given_mounts(options):
-            if (mount["mountPath"].rstrip("/") or "/") == home.rstrip("/"):
+    """All containers of a pod share its ports."""
+    for container in containers:
+        for port in container.get("ports") or ():
+            if (
+                container["name"] != CONTAINER
+                and port["containerPort"] == options.ssh_port
+                and (port.get("protocol") or "TCP") == "TCP"
+            ):
                 raise _wrong(
-                    "volume_mounts",
+                    "ssh_port",
                     where,
-                    f"{home} is where the workspace's own volume is mounted; leave one out, that by"
-                    " c.KubeSpawner.storage_pvc_ensure = False",
+                    f"{options.ssh_port} is used by the container '{container['name']}' too",
                 )
-    elif HOME_VOLUME in paths.values():
-        raise _wrong("volumes", where, f"the volume '{HOME_VOLUME}' is kworkspace's own")
 
 
-def _given_mounts(options: "KubeSpawnerOptions") -> Iterator[Mapping[str, Any]]:
-    yield from listed(options.volume_mounts)
-    yield from options.extra_container_config.get("volumeMounts") or ()
-    for container in ((options.pod_template or {}).get("spec") or {}).get("containers") or ():
-        if container["name"] == CONTAINER:
-            yield from container.get("volumeMounts") or ()
+def _main(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(one for one in spec["containers"] if one["name"] == CONTAINER)
+    return found
+
+
+def _paths(container: Mapping[str, Any]) -> list[str]:
+    return [mount["mountPath"].rstrip("/") or "/" for mount in container["volumeMounts"]]
 
 
 def _check_resources(container: Mapping[str, Any], where: str) -> None:
@@ -163,7 +165,9 @@ def _check_resources(container: Mapping[str, Any], where: str) -> None:
             resource, "extra_resource_guarantees"
         )
         limit = limits.get(resource)
-        if _is_extended(resource) and limit != amount:
+        if _is_extended(resource) and (
+            limit is None or parse_quantity(limit) != parse_quantity(amount)
+        ):
             raise _wrong(
                 option,
                 where,

@@ -87,8 +87,10 @@ def container_context(options: "KubeSpawnerOptions", who: Identity) -> dict[str,
     else:  # whatever the image says: the bootstrap is to make the account
         soft |= {"runAsGroup": 0, "runAsUser": 0}
     context = merge_all(soft, _container_context(options))
-    if context.get("privileged") and context.get("allowPrivilegeEscalation") is False:
-        del context["allowPrivilegeEscalation"]  # the API server refuses the two together
+    added = (context.get("capabilities") or {}).get("add") or ()
+    if context.get("privileged") or "CAP_SYS_ADMIN" in added:
+        # The API server refuses False together with these; None takes away a template's too.
+        context["allowPrivilegeEscalation"] = context.get("allowPrivilegeEscalation") or None
     return context
 
 
