@@ -1,9 +1,10 @@
-"""`./xtask bench [FIGURE ...] [--postgres] [--json FILE]`: prints a table, writes the JSON."""
+"""`./xtask bench [FIGURE ...] [--postgres] [--sizes N,N] [--json FILE]`: a table, and the JSON."""
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from bench.command import command_times
@@ -11,6 +12,7 @@ from bench.hubs import on_postgres
 from bench.replicas import hubs
 from bench.report import Figure, table, write_json
 from bench.scale import requests, start_and_memory
+from bench.spawn import SIZES, spawn
 from bench.workspaces import start_to_ready, warm_connect
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -20,6 +22,7 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "hub": start_and_memory,
     "requests": requests,
     "hubs": hubs,
+    "spawn": spawn,
 }
 DEFAULT_JSON = Path(__file__).parent.parent / ".bench" / "figures.json"
 
@@ -32,12 +35,20 @@ def main() -> None:
     parser.add_argument(
         "--postgres", action="store_true", help="hubs on a Postgres server instead of SQLite"
     )
+    parser.add_argument(
+        "--sizes",
+        type=_sizes,
+        default=SIZES,
+        metavar="N,N",
+        help="how many workspaces `spawn` starts at once; default: %(default)s",
+    )
     given = parser.parse_args()
+    groups = GROUPS | {"spawn": partial(spawn, given.sizes)}
     figures: list[Figure] = []
     with on_postgres() if given.postgres else nullcontext():
         for name in given.figure or GROUPS:
             print(f"Measuring: {name}", file=sys.stderr)
-            figures += GROUPS[name]()
+            figures += groups[name]()
     given.json.parent.mkdir(parents=True, exist_ok=True)
     write_json(figures, given.json)
     print(table(figures))
@@ -48,6 +59,10 @@ def _group(name: str) -> str:
     if name not in GROUPS:
         raise argparse.ArgumentTypeError(f"'{name}' is none of {', '.join(GROUPS)}")
     return name
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(part) for part in text.split(",") if part]
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.hubs import SECONDS, free_port
 
 VENV = Path(__file__).parent.parent / ".bench" / "jupyterhub"
-REQUIREMENT = "jupyterhub>=6,<7"
+REQUIREMENTS = {"jupyterhub": "jupyterhub>=6,<7", "kubespawner": "jupyterhub-kubespawner>=7,<8"}
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 CONFIG = """
@@ -46,30 +47,52 @@ c.DummyAuthenticator.password = "x" * 32
 c.Authenticator.allowed_users = {users!r}
 c.JupyterHub.services = [{{"name": "bench", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [
-    {{"name": "bench", "services": ["bench"], "scopes": ["read:users", "read:servers"]}}
+    {{"name": "bench", "services": ["bench"], "scopes": ["read:users", "servers"]}}
 ]
+{lines}
 """
 
 
-def install() -> str:
-    """Make the venv if need be and return JupyterHub's version."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """JupyterHub that runs: the hub's port, and its process."""
+
+    port: int
+    pid: int
+
+
+def install(module: str = "jupyterhub") -> str:
+    """Have a module in the venv, which is made if need be, and return its version.
+
+    Raises:
+        subprocess.CalledProcessError: it cannot be had.
+    """
     python = VENV / "bin/python"
-    if not (VENV / "bin/jupyterhub").exists():
-        print(f"Installing {REQUIREMENT} into {VENV}", file=sys.stderr)
+    if not (VENV / "bin/pip").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", REQUIREMENT], check=True)
-    script = "import jupyterhub; print(jupyterhub.__version__)"
-    shown = subprocess.run([str(python), "-c", script], capture_output=True, text=True, check=True)
-    return shown.stdout.strip()
+    ask = (str(python), "-c", f"import {module}; print({module}.__version__)")
+    if subprocess.run(ask, capture_output=True, check=False).returncode:
+        wanted = REQUIREMENTS[module]
+        print(f"Installing {wanted} into {VENV}", file=sys.stderr)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", wanted], check=True)
+    return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
-def jupyterhub(users: list[str]) -> Iterator[int]:
-    """Run JupyterHub with these users in its database; the value is the hub's port."""
+def jupyterhub(users: list[str], *, lines: str = "", **environ: str) -> Iterator[Peer]:
+    """Run JupyterHub with these users in its database.
+
+    Args:
+        users: their names.
+        lines: more lines for its configuration.
+        **environ: more variables for it.
+    """
     port = free_port()
     with TemporaryDirectory(prefix="jupyterhub-bench-") as folder:
         config = Path(folder) / "jupyterhub_config.py"
-        text = CONFIG.format(public=free_port(), port=port, users=set(users), token=TOKEN)
+        text = CONFIG.format(
+            public=free_port(), port=port, users=set(users), token=TOKEN, lines=lines
+        )
         config.write_text(text)
         command = [str(VENV / "bin/python"), "-m", "jupyterhub", "-f", str(config)]
         with (Path(folder) / "log").open("wb") as log:
@@ -79,11 +102,11 @@ def jupyterhub(users: list[str]) -> Iterator[int]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ,
+                env=os.environ | environ,
             )
         try:
             _wait(port, process, Path(folder) / "log")
-            yield port
+            yield Peer(port, process.pid)
         finally:
             process.terminate()
             process.wait(30)

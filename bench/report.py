@@ -18,7 +18,7 @@ class Figure:
     Attributes:
         name: what was measured.
         value: the median, in `unit`.
-        unit: ms, s, MB or 1/s.
+        unit: ms, s, MB, 1/s, or failed: a number of failures.
         goal: the limit, in the same unit; None for a figure that is only kept.
         peer: the median of what it is compared with, in the same run.
         peer_name: what that is.
@@ -29,7 +29,7 @@ class Figure:
 
     name: str
     value: float
-    unit: Literal["ms", "s", "MB", "1/s"]
+    unit: Literal["ms", "s", "MB", "1/s", "failed"]
     samples: int
     goal: float | None = None
     peer: float | None = None
@@ -103,4 +103,6 @@ def write_json(figures: Sequence[Figure], file: Path) -> None:
 
 
 def _number(value: float) -> str:
+    if value == 0:
+        return "0"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -9,6 +9,7 @@ from bench import jupyterhub
 from bench.hubs import BenchHub, bench_hub
 from bench.load import requests_per_second
 from bench.report import Figure
+from bench.starting import resident_megabytes
 
 USERS = [f"user-{number}" for number in range(1000)]
 SERVERS = 100
@@ -47,7 +48,7 @@ def start_and_memory() -> Iterator[Figure]:
             requests_per_second(
                 hub.port, PATHS, hub.admin_token, connections=CONNECTIONS, seconds=0.5
             )
-            sizes.append(_resident_megabytes(hub.pid))
+            sizes.append(resident_megabytes(hub.pid))
         body = hub.user_call("GET", f"/{USERS[0]}")[1]
         if not body["servers"][""]["ready"]:
             raise RuntimeError("the servers are not there any more")
@@ -64,7 +65,7 @@ def requests() -> Iterator[Figure]:
         for _ in range(ROUNDS):
             for rates, port, token in (
                 (ours, hub.port, hub.admin_token),
-                (theirs, peer, jupyterhub.TOKEN),
+                (theirs, peer.port, jupyterhub.TOKEN),
             ):
                 rate = requests_per_second(
                     port, PATHS, token, connections=CONNECTIONS, seconds=SECONDS
@@ -81,9 +82,3 @@ def requests() -> Iterator[Figure]:
         compare="ratio",
         better="large",
     )
-
-
-def _resident_megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    kilobytes = status.partition("VmRSS:")[2].split()[0]
-    return int(kilobytes) * 1024 / 1e6
