@@ -80,6 +80,7 @@ TESTS_TO_WRITE = """
         spawners/kube/pod_options.py spawners/kube/pod_template.py spawners/kube/profile_list.py
         spawners/kube/profiles.py spawners/kube/resources.py spawners/kube/storage_options.py
         spawners/kube/traits.py"""
+NOT_PACKAGES = {"charts", "typed"}  # folders with a `kworkspace/` that Python never sees
 ENGINES = frozenset({"create_engine", "create_async_engine", "async_engine_from_config"})
 
 
@@ -131,7 +132,7 @@ def test_package_says_that_it_is_typed(folder: str) -> None:
 
 def test_namespace_is_nobodys() -> None:
     """A `kworkspace/__init__.py` anywhere would hide one distribution from the other."""
-    found = [path for path in ROOT.glob("*/kworkspace") if path.parent.name != "typed"]
+    found = [path for path in ROOT.glob("*/kworkspace") if path.parent.name not in NOT_PACKAGES]
     assert not (ROOT / "kworkspace").exists()
     assert not (ROOT / "typed/kworkspace/__init__.py").exists()
     assert found == []
