@@ -60,6 +60,7 @@ class PodOptions(HasTraits):
 
     environment = Environment(
         may_call=True,
+        templated=True,
         help="""Variables of the container, which SSH sessions get too: texts (templates), callables
         that get (spawner, workspace), or dictionaries as Kubernetes has them:
         {"valueFrom": {"secretKeyRef": {"name": "tokens", "key": "hf"}}}.

@@ -72,3 +72,24 @@ def main(spec: Object) -> Object:
     """Return the workspace's container of a pod's spec."""
     found: Object = next(one for one in spec["containers"] if one["name"] == "workspace")
     return found
+
+
+def at(tree: Any, path: str) -> Any:
+    """Return what is at a path, None if nothing is.
+
+    Args:
+        tree: a pod or a part of one.
+        path: keys with a space between. In a list it is an item's name, or its path or number; the
+            workspace's container is `main`.
+    """
+    for step in path.split():
+        if step == "main":
+            tree = main(tree["spec"])
+        elif isinstance(tree, list):
+            found = [one for one in tree if step in {one.get("name"), one.get("mountPath")}]
+            tree = found[0] if found else tree[int(step)] if step.isdigit() else None
+        else:
+            tree = tree.get(step)
+        if tree is None:
+            return None
+    return tree
