@@ -6,7 +6,7 @@ from base64 import b64decode
 from typing import Any
 
 import helm_python
-import kubernetes_validate  # type: ignore[import-untyped]
+import kubernetes_validate
 import pytest
 import yaml
 

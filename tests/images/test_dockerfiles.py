@@ -15,7 +15,8 @@ HUB, WORKSPACE = ROOT / "images/hub/Dockerfile", ROOT / "images/workspace/Docker
 
 def last(file: Path, word: str) -> str:
     """Return what an instruction's last line says."""
-    return re.findall(rf"^{word} (.*)$", file.read_text(), re.MULTILINE)[-1]
+    *_, text = re.finditer(rf"^{word} (.*)$", file.read_text(), re.MULTILINE)
+    return text[1]
 
 
 def test_everything_that_is_packaged_is_sent_to_the_builder() -> None:
