@@ -75,9 +75,9 @@ TESTS_TO_WRITE = """
         spawners/kube/config.py spawners/kube/manifests/claim.py spawners/kube/manifests/job.py
         spawners/kube/manifests/meta.py spawners/kube/manifests/namespace.py
         spawners/kube/manifests/pod.py spawners/kube/manifests/secret.py
-        spawners/kube/manifests/service.py spawners/kube/pod_options.py
+        spawners/kube/manifests/service.py 
         spawners/kube/pod_template.py spawners/kube/profile_list.py spawners/kube/profiles.py
-        spawners/kube/storage_options.py spawners/kube/traits.py"""
+        spawners/kube/traits.py"""
 NOT_PACKAGES = {"charts", "typed"}  # folders with a `kworkspace/` that Python never sees
 ENGINES = frozenset({"create_engine", "create_async_engine", "async_engine_from_config"})
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kworkspace.spawners.kube.affinity import affinity
-from tests.spawners.kube.configured import options
+from tests.spawners.kube.made import configured
 
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -53,4 +53,4 @@ def near(app: str) -> dict[str, Any]:
     ],
 )
 def test_the_lists(given: dict[str, Any], made: dict[str, Any]) -> None:
-    assert affinity(options(**given)) == made
+    assert affinity(configured(**given)) == made

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kworkspace.spawners.kube.environment import variables
-from tests.spawners.kube.configured import at, container, refused
+from tests.spawners.kube.configured import at, pod, refused
 
 VALUES = {"username": "alice"}
 NAMES = st.sampled_from("ABCDE")
@@ -57,11 +57,11 @@ def test_each_stands_after_those_that_it_needs(needs: dict[str, list[str]]) -> N
 
 
 def test_in_a_pod() -> None:
-    made = container(environment={"HF_HOME": "$(ROOT)/hf", "ROOT": "/data/{username}", "N": 4})
-    names = [one["name"] for one in made["env"]]
+    made = pod(environment={"HF_HOME": "$(ROOT)/hf", "ROOT": "/data/{username}", "N": 4})
+    names = [one["name"] for one in at(made, "main env")]
     assert names.index("ROOT") < names.index("HF_HOME")
-    assert at(made, "env ROOT value") == "/data/alice"
-    assert at(made, "env N value") == "4"
+    assert at(made, "main env ROOT value") == "/data/alice"
+    assert at(made, "main env N value") == "4"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kworkspace.spawners.kube.resources import resources
-from tests.spawners.kube.configured import options, refused
+from tests.spawners.kube.configured import refused
+from tests.spawners.kube.made import configured
 
 GPU = "nvidia.com/gpu"
 
@@ -51,7 +52,7 @@ def test_limits_and_guarantees(
     given: dict[str, Any], limits: dict[str, str], requests: dict[str, str]
 ) -> None:
     parts = {"limits": limits, "requests": requests}
-    assert resources(options(**given)) == {key: part for key, part in parts.items() if part}
+    assert resources(configured(**given)) == {key: part for key, part in parts.items() if part}
 
 
 @pytest.mark.parametrize(
