@@ -26,7 +26,7 @@ class Identity:
         plain: whether the container runs as this account and nobody else.
         uid: its user id.
         gid: its group.
-        more_gids: other groups of the container's processes.
+        more_gids: its other groups.
         home: its home.
         shell: its shell.
     """
@@ -47,11 +47,15 @@ def identity(options: "KubeSpawnerOptions", workspace: Workspace, names: Names) 
     plain = bool(uid) or bool(context.get("runAsNonRoot"))
     if plain:
         own = int(context.get("runAsGroup") or uid)
-        groups = [context.get("fsGroup", own), *(context.get("supplementalGroups") or ())]
-        more = tuple(dict.fromkeys(int(gid) for gid in groups if gid is not None and gid != own))
-        return Identity(True, int(uid), own, more, home, options.shell)
+        return Identity(True, int(uid), own, _more_groups(context, own), home, options.shell)
     gid = options.account_gid if options.account_gid is not None else options.account_uid
-    return Identity(False, int(options.account_uid), int(gid), (), home, options.shell)
+    uid, more = int(options.account_uid), _more_groups(context, int(gid))
+    return Identity(False, uid, int(gid), more, home, options.shell)
+
+
+def _more_groups(context: Mapping[str, Any], own: int) -> tuple[int, ...]:
+    groups = (context.get("fsGroup"), *(context.get("supplementalGroups") or ()))
+    return tuple(dict.fromkeys(int(gid) for gid in groups if gid is not None and gid != own))
 
 
 def template_container(options: "KubeSpawnerOptions") -> Mapping[str, Any]:

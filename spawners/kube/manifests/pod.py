@@ -184,6 +184,7 @@ def _decided(
         "GID": str(who.gid),
         "HOME": who.home,
         "SHELL": who.shell,
+        "GROUPS": " ".join(map(str, who.more_gids)),
         "SUDO": "1" if options.sudo else "0",
         "PORT": str(options.ssh_port),
         "PRINCIPAL": workspace.id,

@@ -12,6 +12,7 @@ from kworkspace.spawners.kube.credentials import Connection
 from tests.kube_api.cluster import Cluster, serve
 
 if TYPE_CHECKING:
+    from tests.spawners.kube.box import Box
     from tests.spawners.kube.house import House
 
 
@@ -46,3 +47,12 @@ async def house(cluster: Cluster, tmp_path: Path) -> AsyncIterator["House"]:
     house = House(cluster, tmp_path)
     yield house
     await house.aclose()
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator["Box"]:
+    """A container in which the bootstrap runs for real."""
+    from tests.spawners.kube.box import Box  # noqa: PLC0415  # others need no spawner
+
+    async with serve(tmp_path / "cluster", pace=0.02) as served:
+        yield Box(served, tmp_path)

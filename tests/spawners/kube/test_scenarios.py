@@ -43,13 +43,10 @@ PROFILES = [
 ]
 
 
-NO_BOOTSTRAP = pytest.mark.skip(reason="a pod's first process, bootstrap.sh, is not written yet")
-
-
 @pytest.fixture(
     params=[
-        pytest.param(own_cluster, marks=[NEEDS_REAL_PODS, NO_BOOTSTRAP], id="own"),
-        pytest.param(real_cluster, marks=[pytest.mark.cluster, NO_BOOTSTRAP], id="real"),
+        pytest.param(own_cluster, marks=[NEEDS_REAL_PODS], id="own"),
+        pytest.param(real_cluster, marks=[pytest.mark.cluster], id="real"),
     ]
 )
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
