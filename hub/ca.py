@@ -1,14 +1,14 @@
 """The hub's SSH keys: the certificate authority for users, and the gateway's host key.
 
 Workspaces trust the authority, so that the gateway may in. A certificate is for one session:
-minutes, one workspace (its UUID is the principal), one source address, for a key that never leaves
+minutes, one workspace (its UUID is the principal), one source, for a key that never leaves
 the gateway (OpenSSH's PROTOCOL.certkeys; sshd_config(5), TrustedUserCAKeys). The host key is known
 here by itself, not by what a gateway says: whoever has a gateway's token cannot show people another
 door, nor use a login that was made at one. `hub.sessions` asks for both.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import asyncssh
@@ -48,15 +48,14 @@ class UserAuthority:
         """Return what workspaces must trust, as OpenSSH lines."""
         return (self._key.export_public_key().decode().strip(),)
 
-    def issue(self, *, public_key: str, principal: str, key_id: str, source: str) -> str:
+    def issue(self, *, public_key: str, principal: str, key_id: str, sources: Sequence[str]) -> str:
         """Return a user certificate as an OpenSSH line.
 
         Args:
             public_key: the gateway's key for this session, an OpenSSH line.
             principal: the server's UUID.
             key_id: shown in the workspace's log: whose session it is.
-            source: the gateway's IP address, the only one from which the certificate is good; a
-                loopback address stands for all of this machine's.
+            sources: the addresses and networks that the certificate is good from.
 
         Raises:
             BadRequest: the public key is none.
@@ -74,7 +73,7 @@ class UserAuthority:
             principals=[principal],
             valid_after=int((now - CLOCK_SKEW).timestamp()),
             valid_before=int((now + CERTIFICATE_LIFE).timestamp()),
-            source_address=_addresses(source),
+            source_address=list(sources),
             permit_x11_forwarding=False,
         )
         return certificate.export_certificate().decode().strip()
@@ -111,10 +110,6 @@ class DoorKey:
             return self._key.verify(door_text(session_id), signature)
         except (asyncssh.Error, PacketDecodeError, ValueError):
             return False
-
-
-def _addresses(source: str) -> list[str]:
-    return ["127.0.0.1", "::1"] if ip_address(source).is_loopback else [source]
 
 
 def _load(file: Path, comment: str) -> asyncssh.SSHKey:

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -149,6 +150,21 @@ class HubOptions(Application):
         except ValueError as error:
             raise TraitError(f"The 'trusted_downstream_ips' trait: {error}") from None
         return list(proposal["value"])
+
+    gateway_addresses = List(
+        Unicode(),
+        help="""From where workspaces see the gateway, if that is not its own address (NAT).
+
+        Addresses or networks, such as "192.0.2.0/28". What the gateway opens workspaces with is
+        good from there alone.""",
+    ).tag(config=True)
+
+    @validate("gateway_addresses")
+    def _networks(self, proposal: Any) -> list[str]:
+        try:
+            return [str(ip_network(each)) for each in proposal["value"]]
+        except ValueError as error:
+            raise TraitError(f"The 'gateway_addresses' trait: {error}") from None
 
     ssh_bind_url = Unicode(
         "ssh://127.0.0.1:2222", help="Where the gateway, which the hub runs, listens for SSH."

@@ -175,6 +175,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         authority=authority,
         servers=servers,
         gateways=gateways,
+        gateway_addresses=options.gateway_addresses,
         door_key=secrets.door_key,
         clock=clock,
         welcome=people.welcome,

@@ -34,6 +34,7 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db import sessions as queries
 from kworkspace.hub.db.moment import now as database_now
 from kworkspace.hub.db.store import Store, retried
+from kworkspace.hub.gateway_addresses import seen_addresses
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.servers import AlreadyRunning, Servers
@@ -58,6 +59,7 @@ class Sessions:
         authority: signs the gateway's keys.
         servers: starts workspaces.
         gateways: where commands go.
+        gateway_addresses: from where workspaces see gateways, if that is not as it looks here.
         door_key: the gateway's host key.
         clock: now.
         welcome: makes the row of a user who has none yet.
@@ -74,6 +76,7 @@ class Sessions:
         authority: UserAuthority,
         servers: Servers,
         gateways: Gateways,
+        gateway_addresses: Sequence[str] = (),
         door_key: DoorKey,
         clock: Clock,
         welcome: Callable[[str], Awaitable[None]],
@@ -86,6 +89,7 @@ class Sessions:
         self._authority = authority
         self._servers = servers
         self._gateways = gateways
+        self._gateway_addresses = gateway_addresses
         self._door_key = door_key
         self._clock = clock
         self._welcome = welcome
@@ -216,7 +220,7 @@ class Sessions:
         Args:
             id: the session.
             public_key: the gateway's key for this session, an OpenSSH line.
-            source: the gateway's IP address.
+            source: the gateway's IP address, as it is seen here.
 
         Raises:
             NotFound: there is no such open session.
@@ -236,7 +240,9 @@ class Sessions:
             public_key=public_key,
             principal=server.id,
             key_id=f"session {id} of {actor}",
-            source=source,
+            sources=await seen_addresses(
+                source, server.host, server.port, configured=self._gateway_addresses
+            ),
         )
         return Certificate(
             certificate=certificate,

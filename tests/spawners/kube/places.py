@@ -169,8 +169,11 @@ class RealPlace(Place):
         self.storage_class = os.environ.get("KWORKSPACE_TEST_STORAGE_CLASS", self.storage_class)
 
     async def run_out_of_memory(self, hub: RealHub) -> None:
-        """Write into memory until the kernel ends it, and the session with it."""
-        line = hub.ssh("head -c 1G /dev/zero | tail")
+        """Write into memory until the kernel ends the first process, which is to go first.
+
+        With control groups of version 1 it ends one process, in version 2 all of the container.
+        """
+        line = hub.ssh("echo 1000 > /proc/1/oom_score_adj && head -c 1G /dev/zero | tail")
         await asyncio.to_thread(subprocess.run, line, check=False, timeout=SECONDS)
 
 
