@@ -72,12 +72,8 @@ TESTED_AS_A_WHOLE = {
 # A debt: these are driven by the spawner's tests alone, and want their own before KubeSpawner is
 # offered by a name.
 TESTS_TO_WRITE = """
-        spawners/kube/config.py spawners/kube/manifests/claim.py spawners/kube/manifests/job.py
-        spawners/kube/manifests/meta.py spawners/kube/manifests/namespace.py
-        spawners/kube/manifests/pod.py spawners/kube/manifests/secret.py
-        spawners/kube/manifests/service.py 
-        spawners/kube/pod_template.py spawners/kube/profile_list.py spawners/kube/profiles.py
-        spawners/kube/traits.py"""
+        spawners/kube/config.py spawners/kube/pod_template.py spawners/kube/profile_list.py
+        spawners/kube/profiles.py spawners/kube/traits.py"""
 NOT_PACKAGES = {"charts", "typed"}  # folders with a `kworkspace/` that Python never sees
 ENGINES = frozenset({"create_engine", "create_async_engine", "async_engine_from_config"})
 

@@ -46,7 +46,7 @@ def identity(options: "KubeSpawnerOptions", workspace: Workspace, names: Names) 
     uid = context.get("runAsUser") or 0
     plain = bool(uid) or bool(context.get("runAsNonRoot"))
     if plain:
-        own = int(context.get("runAsGroup") or uid)
+        own = int(context.get("runAsGroup", uid))
         return Identity(True, int(uid), own, _more_groups(context, own), home, options.shell)
     gid = options.account_gid if options.account_gid is not None else options.account_uid
     uid, more = int(options.account_uid), _more_groups(context, int(gid))

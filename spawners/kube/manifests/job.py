@@ -4,18 +4,11 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from kworkspace.spawners.base import Task, Workspace
-from kworkspace.spawners.kube import templates
-from kworkspace.spawners.kube.identity import (
-    container_context,
-    identity,
-    pod_context,
-    template_container,
-)
-from kworkspace.spawners.kube.manifests.claim import has_claim
+from kworkspace.spawners.kube.identity import identity
 from kworkspace.spawners.kube.manifests.meta import metadata
-from kworkspace.spawners.kube.names import Names, template_fields
-from kworkspace.spawners.kube.own import CONTAINER, HOME_VOLUME
-from kworkspace.spawners.kube.traits import listed
+from kworkspace.spawners.kube.manifests.pod import make_pod
+from kworkspace.spawners.kube.names import Names, account_name
+from kworkspace.spawners.kube.own import CONTAINER, FILES_VOLUME, RUN_VOLUME
 
 if TYPE_CHECKING:
     from kworkspace.spawners.kube.config import KubeSpawnerOptions
@@ -24,6 +17,18 @@ COMPONENT = "app.kubernetes.io/component"
 RESULT = "/dev/termination-log"
 KEPT_SECONDS = 600  # the cluster removes it if the hub that made it cannot
 _MOST = 63 - 9
+_OF_SSH = frozenset({FILES_VOLUME, RUN_VOLUME})
+# Without these it could not be pulled, admitted or placed where the workspace can.
+_AS_THE_POD = (
+    "securityContext",
+    "serviceAccountName",
+    "imagePullSecrets",
+    "tolerations",
+    "runtimeClassName",
+    "hostUsers",
+    "priorityClassName",
+    "schedulerName",
+)
 
 
 def make_job(
@@ -78,50 +83,39 @@ def _spec(
     task: Task,
     node: str | None,
 ) -> dict[str, Any]:
-    values = template_fields(options, workspace, names)
-    who = identity(options, workspace, names)
-    volumes = templates.expand_all(listed(options.volumes), values)
-    mounts = templates.expand_all(listed(options.volume_mounts), values)
-    if has_claim(options):
-        claim = {"claimName": names.claim}
-        volumes.insert(0, {"name": HOME_VOLUME, "persistentVolumeClaim": claim})
-        mounts.insert(0, {"name": HOME_VOLUME, "mountPath": who.home})
+    """Return the spec of a Job's pod: what the workspace's own has of volumes, rights and place."""
+    account = account_name(options, workspace)
+    pod = make_pod(options, workspace, names, account=account, host_key="")["spec"]
+    main = next(one for one in pod["containers"] if one["name"] == CONTAINER)
+    home = identity(options, workspace, names).home
+    mounts = [mount for mount in main["volumeMounts"] if mount["name"] not in _OF_SSH]
     if task.read_only:
         mounts = [{**mount, "readOnly": True} for mount in mounts]
-    environment = {**task.environment, "HOME": who.home, "KWORKSPACE_TASK_RESULT": RESULT}
-    image = task.image or _image(options)
+    used = {mount["name"] for mount in mounts}
+    environment = {**task.environment, "HOME": home, "KWORKSPACE_TASK_RESULT": RESULT}
     container = {
         "name": CONTAINER,
-        "image": image,
-        "imagePullPolicy": options.image_pull_policy if image == _image(options) else None,
+        "image": task.image or main["image"],
+        "imagePullPolicy": None if task.image else main.get("imagePullPolicy"),
         "command": list(task.argv),
-        "workingDir": who.home,
+        "workingDir": home,
         "env": [{"name": key, "value": text} for key, text in sorted(environment.items())],
         "resources": options.task_resources,
-        "securityContext": container_context(options, who),
+        "securityContext": main["securityContext"],
         "terminationMessagePath": RESULT,
         "volumeMounts": mounts,
     }
     spec = {
+        **{key: pod[key] for key in _AS_THE_POD if key in pod},
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_context(options, who),
         "containers": [{key: value for key, value in container.items() if value}],
-        "volumes": volumes,
-        "imagePullSecrets": options.image_pull_secrets,
-        "tolerations": listed(options.tolerations),
-        "runtimeClassName": options.runtime_class_name,
-        "nodeSelector": None if node else options.node_selector,
+        "volumes": [volume for volume in pod["volumes"] if volume["name"] in used],
+        "nodeSelector": None if node else pod.get("nodeSelector"),
         "affinity": _on(node) if node else None,
     }
     return {key: value for key, value in spec.items() if value not in (None, [], {})}
-
-
-def _image(options: "KubeSpawnerOptions") -> str:
-    """Return the workspace's own image."""
-    template = template_container(options).get("image")
-    return str(template if template and not options.is_set("image") else options.image)
 
 
 def _on(node: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ _ROOT_ONLY = 0o400
 _EVERYBODY = 0o444  # of a container that has one user
 # What a plain user cannot write.
 _OVER_THE_IMAGE = {"passwd": "/etc/passwd", "group": "/etc/group", "profile.sh": PROFILE}
+_IN_MEMORY = {"medium": "Memory", "sizeLimit": "16Mi"}  # no place to keep things past mem_limit
 # SSH is asked for until it answers, and never after that: each time would be a process in the
 # workspace, and a line in its log. The bootstrap ends when its SSH server does.
 _STARTUP_PROBE = {
@@ -171,7 +172,7 @@ def _decided(
             for name, path in _OVER_THE_IMAGE.items()
         ]
         mounts.append({"name": RUN_VOLUME, "mountPath": RUN_DIR})
-        volumes.append({"name": RUN_VOLUME, "emptyDir": {"medium": "Memory"}})
+        volumes.append({"name": RUN_VOLUME, "emptyDir": _IN_MEMORY})
     if has_claim(options):
         mounts.insert(0, {"name": HOME_VOLUME, "mountPath": who.home})
         volumes.insert(

@@ -49,6 +49,7 @@ def test_the_account_that_root_makes(options: dict[str, Any], uid: int, gid: int
     [
         ({"uid": 1001}, 1001, 1001, ()),
         ({"uid": 1001, "gid": 50}, 1001, 50, ()),
+        ({"uid": 1001, "gid": 0}, 1001, 0, ()),  # as OpenShift has it
         ({"uid": 1001, "gid": 50, "fs_gid": 60}, 1001, 50, (60,)),
         ({"uid": 1001, "supplemental_gids": [7, 7, 1001]}, 1001, 1001, (7,)),
         ({"container_security_context": {"runAsUser": 1001}}, 1001, 1001, ()),
