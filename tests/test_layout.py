@@ -69,11 +69,6 @@ TESTED_AS_A_WHOLE = {
         hub/api/gateway.py hub/db/sessions.py hub/db/tokens.py hub/db/users.py hub/gateways.py
         hub/services.py hub/sessions.py""",
 }
-# A debt: these are driven by the spawner's tests alone, and want their own before KubeSpawner is
-# offered by a name.
-TESTS_TO_WRITE = """
-        spawners/kube/config.py spawners/kube/pod_template.py spawners/kube/profile_list.py
-        spawners/kube/profiles.py spawners/kube/traits.py"""
 NOT_PACKAGES = {"charts", "typed"}  # folders with a `kworkspace/` that Python never sees
 ENGINES = frozenset({"create_engine", "create_async_engine", "async_engine_from_config"})
 
@@ -162,7 +157,7 @@ def untested() -> set[str]:
 def test_every_module_has_its_test() -> None:
     """tests/hub/test_servers.py tests hub/servers.py; the exceptions say what drives them."""
     excused = {name for names in TESTED_AS_A_WHOLE.values() for name in names.split()}
-    assert untested() - excused == set(TESTS_TO_WRITE.split())
+    assert untested() - excused == set()
 
 
 @pytest.mark.parametrize("whole", TESTED_AS_A_WHOLE)

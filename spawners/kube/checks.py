@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from traitlets import TraitError
 
+from kworkspace.cli.client.names import is_dns_label
 from kworkspace.spawners.kube import schema, templates
 from kworkspace.spawners.kube.identity import identity
 from kworkspace.spawners.kube.manifests.claim import has_claim, make_claim
@@ -54,7 +55,7 @@ def check(options: "KubeSpawnerOptions") -> None:
 
 
 def _check_names(options: "KubeSpawnerOptions") -> None:
-    if not templates.is_label_value(options.namespace) or len(options.namespace) > 63:
+    if not is_dns_label(options.namespace):
         raise _wrong("namespace", "", f"'{options.namespace}' is not a namespace's name")
     made = _made("pod_name_template", lambda: names(options, probe("a", "")))
     _made("account_template", lambda: account_name(options, probe("a", "")))

@@ -104,7 +104,7 @@ def parse(value: Any) -> tuple[Listed, ...]:
         items = [(f"[{index}]", None, item) for index, item in enumerate(value)]
     else:
         raise SchemaError(f"expected a list or a dictionary, not {value!r}")
-    profiles = [_profile(where, key, item) for where, key, item in items]
+    profiles = [_profile(where, _name(where, key), item) for where, key, item in items]
     seen: set[str] = set()
     for profile in profiles:
         if profile.slug in seen:
@@ -152,6 +152,7 @@ def _option(where: str, name: Any, item: Any) -> Choosable:
     if not isinstance(choices, Mapping):
         raise SchemaError(f"{where}.choices: expected a dictionary, not {choices!r}")
     for choice, of in choices.items():
+        _name(f"{where}.choices", choice)
         _keys(f"{where}.choices['{choice}']", of, (*_CHOICE_KEYS, *_OVERRIDES))
     defaults = [choice for choice, of in choices.items() if of.get("default")]
     if len(defaults) > 1:
@@ -189,6 +190,12 @@ def _overrides(where: str, item: Mapping[str, Any]) -> Overrides:
     if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
         raise SchemaError(f"{where}.{given[0]}: expected a dictionary, not {overrides!r}")
     return overrides
+
+
+def _name(where: str, key: Any) -> str | None:
+    if key is not None and not isinstance(key, str):
+        raise SchemaError(f"{where}: expected a text as key, not {key!r}")
+    return key
 
 
 def _keys(where: str, item: Any, allowed: tuple[str, ...]) -> None:

@@ -75,7 +75,7 @@ class Kube(TraitType[Any, Any]):
 
     def wrong(self, what: str) -> TraitError:
         """Return the error for a wrong value."""
-        separator = "" if what.startswith(("[", ".")) else ": "
+        separator = "" if what.startswith("[") else ": "
         return TraitError(f"c.KubeSpawner.{self.name}{separator}{what}")
 
 
