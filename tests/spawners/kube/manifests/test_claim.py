@@ -44,9 +44,9 @@ def test_what_is_configured(option: str, value: Any, spec: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("options", [{"storage_capacity": None}, {"storage_pvc_ensure": False}])
 def test_none(options: dict[str, Any]) -> None:
-    options = configured(**options)
-    assert not has_claim(options)
-    assert claim_of(options) is None
+    spawner = configured(**options)
+    assert not has_claim(spawner)
+    assert claim_of(spawner) is None
 
 
 def test_labels_and_annotations_are_the_claims_own() -> None:
