@@ -88,9 +88,13 @@ def _spec(
     pod = make_pod(options, workspace, names, account=account, host_key="")["spec"]
     main = next(one for one in pod["containers"] if one["name"] == CONTAINER)
     home = identity(options, workspace, names).home
-    mounts = [mount for mount in main["volumeMounts"] if mount["name"] not in _OF_SSH]
-    if task.read_only:
-        mounts = [{**mount, "readOnly": True} for mount in mounts]
+    # What is empty at first is the Job's own: a place for temporary files, and for writing.
+    empty = {one["name"] for one in pod["volumes"] if "emptyDir" in one or "ephemeral" in one}
+    mounts = [
+        {**mount, "readOnly": True} if task.read_only and mount["name"] not in empty else mount
+        for mount in main["volumeMounts"]
+        if mount["name"] not in _OF_SSH
+    ]
     used = {mount["name"] for mount in mounts}
     environment = {**task.environment, "HOME": home, "KWORKSPACE_TASK_RESULT": RESULT}
     container = {

@@ -147,6 +147,16 @@ def test_volumes(read_only: bool) -> None:
     assert {mount.get("readOnly", False) for mount in mounts} == {read_only}
 
 
+def test_a_place_for_temporary_files_can_be_written() -> None:
+    scratch = {"name": "tmp", "emptyDir": {}}
+    spawner = configured(volumes=[scratch], volume_mounts=[{"name": "tmp", "mountPath": "/tmp"}])
+    mounts = container_of(job_of(spawner, replace(BACKUP, read_only=True)))["volumeMounts"]
+    assert {mount["name"]: mount.get("readOnly", False) for mount in mounts} == {
+        "home": True,
+        "tmp": False,
+    }
+
+
 def test_the_claim_is_the_one_that_is_there() -> None:
     spawner = configured()
     made = replace(names(spawner, ALICE), claim="of-old")
