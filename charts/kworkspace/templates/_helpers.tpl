@@ -54,6 +54,11 @@ helm.sh/chart: {{ printf "%s-%s" $top.Chart.Name $top.Chart.Version | replace "+
 {{ if $path }}/{{ $path }}/{{ else }}/{{ end }}
 {{- end -}}
 
+{{- /* The hub's Service, as pods of the cluster reach it. */ -}}
+{{- define "kworkspace.hubUrl" -}}
+{{ printf "http://%s.%s.svc:%v" (include "kworkspace.hub" .) .Release.Namespace .Values.hub.service.port }}
+{{- end -}}
+
 {{- define "kworkspace.publicUrls" -}}
 {{- $below := include "kworkspace.baseUrl" . | trimSuffix "/" -}}
 {{- if .Values.hub.publicUrls -}}

@@ -28,7 +28,7 @@ c.Hub.public_urls = {{ $urls }}
 c.Hub.trusted_downstream_ips = {{ toJson . }}
 {{- end }}
 
-c.Hub.spawner_class = "kworkspace.spawners.kube.KubeSpawner"
+c.Hub.spawner_class = "kubernetes"
 c.KubeSpawner.namespace = {{ .Values.workspaces.namespace | toJson }}
 {{- with .Values.workspaces.image }}
 c.KubeSpawner.image = {{ toJson . }}
