@@ -85,11 +85,16 @@ def make_pod(
         labels=options.extra_labels,
         annotations=options.extra_annotations,
     )
+    theirs = dict(template.get("metadata") or {})
+    if theirs.get("labels"):
+        theirs["labels"] = {
+            key: templates.label_value(text) for key, text in theirs["labels"].items()
+        }
     meta["annotations"] |= {"kworkspace.io/host-key": host_key, "kworkspace.io/account": account}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": merge(template.get("metadata") or {}, meta),
+        "metadata": merge(theirs, meta),
         "spec": spec,
     }
 

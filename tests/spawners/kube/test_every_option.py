@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from kworkspace.cli.client.names import parse_user_name
 from kworkspace.spawners.base import Spawner
 from kworkspace.spawners.kube import KubeSpawner
+from kworkspace.spawners.kube.names import probe
 from kworkspace.spawners.kube.profiles import apply_profile, resolve
+from kworkspace.spawners.kube.templates import FIELDS
 from tests.kube_api.api.statuses import Refusal
 from tests.kube_api.objects import Object
 from tests.spawners.kube.made import ALICE, configured, everything
@@ -126,3 +129,34 @@ async def test_what_cannot_be_is_found(field: str, value: Any) -> None:
         check_schema([pod])
     with pytest.raises(Refusal):
         check_taken([(await made())["Namespace"], pod])
+
+
+USERS = ("alice", "1234", "a" * 255, "ü" * 127, "名前", "a.b_c", "a--b", "x-", "root", "~!*,[]#")
+# Every way in which a template can spell a user or a workspace.
+SPELT = {
+    "account_template": "{unescaped_username}",
+    "enable_user_namespaces": True,
+    "extra_labels": {field: "-{" + field + "}" for field in FIELDS},
+    "extra_annotations": {field: "-{" + field + "}" for field in FIELDS},
+    "home_dir": "/home/{unescaped_username}",
+    "pod_template": {
+        "metadata": {
+            "labels": {"who": "{unescaped_username}"},
+            "annotations": {"who": "{unescaped_username}"},
+        }
+    },
+    "service_type": "NodePort",
+    "user_namespace_template": "{escaped_username}",
+}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, SPELT, {**SPELT, "pod_name_template": "{escaped_user_server}"}]
+)
+@pytest.mark.parametrize("server", ["", "lab", "b" * 63])
+@pytest.mark.parametrize("user", USERS)
+def test_any_name(user: str, server: str, options: dict[str, Any]) -> None:
+    workspace = probe(parse_user_name(user), server)
+    objects = everything(configured(**options, uid=1000), workspace).values()
+    check_schema(objects)
+    check_taken(objects, "restricted")
