@@ -260,7 +260,7 @@ async def test_a_profile_that_is_not_there(place: Place, open_hub: Open) -> None
 
 
 async def test_out_of_memory(place: Place, open_hub: Open) -> None:
-    hub = await open_hub(uid=1000)  # whose first process is the account's own
+    hub = await open_hub()
     await started(hub, "tight")
     await place.run_out_of_memory(hub)
     assert await ended(hub) == "it ran out of memory (its limit is 96Mi)"
