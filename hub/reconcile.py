@@ -145,7 +145,7 @@ class Reconciler:
         if orphan.since is not None and self._clock() - orphan.since < limit:
             return  # an admin may be about to bring its user back
         log.warning("Workspace %s (%s) belongs to nobody: ending it", orphan.slug, orphan.id)
-        await self._spawner.stop(orphan.id, orphan.slug, orphan.object_uid)
+        await self._spawner.remove_orphan(orphan)
         await self._record(orphan)
 
     @retried

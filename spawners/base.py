@@ -353,6 +353,14 @@ class Spawner(LoggingConfigurable):
             name: the workspace's name.
         """
 
+    async def remove_orphan(self, orphan: Running) -> None:
+        """End what no user owns, and remove all that was made for it but its home.
+
+        Args:
+            orphan: of `running()`.
+        """
+        await self.stop(orphan.id, orphan.slug, orphan.object_uid)
+
     @abstractmethod
     async def find(self, id: str, slug: str) -> Running | None:
         """Return the workspace if it runs and is ready, or None."""

@@ -227,6 +227,19 @@ class KubeSpawner(KubeSpawnerOptions):
         made = self._named.pop(id, None) or names(self, workspace)
         if self.delete_pvc:
             await self.parts.claims.delete(self, workspace, made)
+        await self._delete_objects(made, id)
+
+    async def remove_orphan(self, orphan: Running) -> None:
+        """End a pod that no user owns, and delete its Secret and its Service.
+
+        Raises:
+            KworkspaceError: the API server does not let us, or something does not go.
+        """
+        workspace = await self._describe(orphan.id, orphan.slug, "", "")
+        await self.stop(orphan.id, orphan.slug, orphan.object_uid)
+        await self._delete_objects(names(self, workspace), orphan.id)
+
+    async def _delete_objects(self, made: Names, id: str) -> None:
         objects = self.parts.objects
         await objects.delete(Kind.SECRET, made.namespace, made.secret, id)
         await objects.delete(Kind.SERVICE, made.namespace, made.service, id)

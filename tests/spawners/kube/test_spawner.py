@@ -310,6 +310,14 @@ async def test_deletion_spares_what_is_anothers(house: House) -> None:
     assert house.exits == []
 
 
+async def test_an_orphan_leaves_its_home_alone(house: House) -> None:
+    spawner = await house.open(service_type="ClusterIP")
+    orphan = await house.start(spawner, workspace())
+    await spawner.remove_orphan(orphan)
+    assert house.left() == {"persistentvolumeclaims": [POD]}
+    assert house.exits == []
+
+
 # -- hooks ---------------------------------------------------------------------------------------
 
 
