@@ -24,7 +24,7 @@ from kworkspace.spawners.kube.manifests.job import make_job
 from kworkspace.spawners.kube.names import Names
 from kworkspace.spawners.kube.pods import Object
 from kworkspace.spawners.kube.progress import Verdict, report
-from kworkspace.spawners.kube.refusals import explain, passes
+from kworkspace.spawners.kube.refusals import explain, passes, refusal
 from kworkspace.spawners.kube.view import View
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ JOB_LABEL = "batch.kubernetes.io/job-name"
 ONE_POD = "ReadWriteOncePod"
 MARGIN_SECONDS = 60.0  # past a task's own limit, which the cluster keeps
 PAUSE_SECONDS = 1.0  # before a stream that broke is opened again
+LOOK_SECONDS = 1.0  # without a pod, after which it is asked why; then twice that, and so on
+MOST_LOOK_SECONDS = 30.0
 
 
 class Beside:
@@ -161,37 +163,52 @@ class Beside:
         """Yield the Job's pod whenever it changes, until it is gone or the Job has failed."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         labels = f"{JOB_LABEL}={name}"
-        seen = False
+        seen, look = False, LOOK_SECONDS
         while True:
             try:
                 there = await self._client.list(Kind.POD, namespace, labels=labels)
                 for pod in there.items:
                     seen = True
                     yield pod
-                if not there.items and (seen or await self._has_failed(namespace, name)):
+                if not there.items and (seen or await self._has_failed(job)):
                     return
                 watch = self._client.watch(
                     Kind.POD, namespace, labels=labels, resource_version=there.resource_version
                 )
-                async with contextlib.aclosing(watch) as changes:
+                async with contextlib.aclosing(watch) as changes, asyncio.timeout(look) as limit:
                     async for type, pod in changes:
                         if type == "DELETED":
                             return
                         if type in {"ADDED", "MODIFIED"}:
                             seen = True
+                            limit.reschedule(None)
                             yield pod
+            except TimeoutError:
+                look = min(look * 2, MOST_LOOK_SECONDS)
+                continue
             except (ApiError, Expired) as error:
                 if not passes(error) and not isinstance(error, Expired):
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _has_failed(self, namespace: str, name: str) -> bool:
-        """Whether the Job is gone, or has failed before it made a pod."""
+    async def _has_failed(self, job: Object) -> bool:
+        """Whether the Job is gone, or has failed before it made a pod.
+
+        Raises:
+            KworkspaceError: the cluster refuses to make one.
+        """
+        namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         try:
-            job = await self._client.get(Kind.JOB, namespace, name)
+            found = await self._client.get(Kind.JOB, namespace, name)
         except NotFoundInCluster:
             return True
-        conditions = (job.get("status") or {}).get("conditions") or ()
+        fields = f"involvedObject.uid={pods.uid(job)}"
+        events = await self._client.list(Kind.EVENT, namespace, fields=fields, limit=20)
+        for event in events.items:
+            if event.get("reason") == "FailedCreate":
+                why = refusal(str(event.get("message", "")).removeprefix("Error creating: "))
+                raise KworkspaceError(f"The task cannot be run: {why}")
+        conditions = (found.get("status") or {}).get("conditions") or ()
         return any(one["type"] == "Failed" and one["status"] == "True" for one in conditions)
 
     async def _log(self, namespace: str, name: str, said: "_Said") -> None:

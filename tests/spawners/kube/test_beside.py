@@ -124,6 +124,17 @@ async def test_one_that_is_refused(house: House, alices: Workspace) -> None:
     assert nothing_left(house)
 
 
+async def test_a_pod_that_is_refused(house: House, alices: Workspace) -> None:
+    """As by a quota: the Job is made, and its pod is not."""
+    spawner = await house.open()
+    quota = {"metadata": {"name": "none", "namespace": NAMESPACE}, "spec": {"hard": {"pods": "0"}}}
+    house.cluster.add({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
+    words = "The task cannot be run: a quota of the cluster is used up: none, requested: pods=1"
+    with pytest.raises(KworkspaceError, match=words):
+        await run(spawner, alices, task())
+    await until(lambda: nothing_left(house))
+
+
 async def test_streams_that_break(house: House, alices: Workspace) -> None:
     spawner = await house.open()
     house.cluster.kubelet.images["slow:1"] = Image(
