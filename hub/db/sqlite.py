@@ -10,7 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL
+from sqlalchemy.engine import Connection as SQLAlchemyConnection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -20,6 +21,7 @@ from kworkspace.cli.client.errors import KworkspaceError, Unavailable
 from kworkspace.hub.db import migrate
 from kworkspace.hub.db.database import Database, Failure
 from kworkspace.hub.db.errors import DatabaseUnusable
+from kworkspace.hub.db.sqlite_connection import Connection, connect
 
 QUEUE_SECONDS = 30
 
@@ -40,7 +42,11 @@ class SQLite(Database):
             raise _unusable(file, error) from error
         driver = URL.create("sqlite+aiosqlite", database=str(file))
         engine = create_async_engine(
-            driver, pool_size=1, max_overflow=0, pool_timeout=QUEUE_SECONDS
+            driver,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=QUEUE_SECONDS,
+            connect_args={"async_creator_fn": lambda *_args, **_kwargs: connect(file)},
         )
         _use_well(engine)
         try:
@@ -101,7 +107,6 @@ def _corrupt(file: Path, problem: object) -> str:
 def _use_well(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # SQLAlchemy's BEGIN, not the driver's
         cursor = connection.cursor()
         for pragma in (
             "busy_timeout = 10000",
@@ -113,5 +118,7 @@ def _use_well(engine: AsyncEngine) -> None:
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def on_begin(connection: SQLAlchemyConnection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, Connection)
+        driver.begin()
