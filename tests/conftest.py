@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.leaks import Found, in_files, leaked, logs, overhear
 from tests.postgres import Server, programs, serve
 
 DEADLINE_SECONDS = 30.0
+
+# How long an example takes is the machine's matter, and no part of any test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_sessionstart() -> None:
