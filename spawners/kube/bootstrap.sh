@@ -218,6 +218,8 @@ check_account() {
 set c.KubeSpawner.uid = $have"
     grep -q "^$user:[^:]*:$uid:" /etc/passwd ||
         fail 78 "/etc/passwd has no $user with uid $uid: nothing may be mounted over it"
+    [ -x "$shell" ] || fail 78 "the image has no $shell, without which sshd lets nobody in: \
+set c.KubeSpawner.shell"
     [ -d "$home" ] || mkdir -p "$home" 2>/dev/null ||
         fail 73 "there is no $home, and uid $uid cannot make it: mount a volume there"
     [ -w "$home" ] || fail 73 "uid $uid cannot write to its home $home: set c.KubeSpawner.fs_gid"

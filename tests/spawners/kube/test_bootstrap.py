@@ -195,6 +195,13 @@ async def test_input_that_is_missing(box: Box, missing: str) -> None:
             "there is no /home/bob, and uid 1234 cannot make it: mount a volume there",
         ),
         (
+            {"uid": 1234, "shell": "/bin/nosuch"},
+            {},
+            78,
+            "the image has no /bin/nosuch, without which sshd lets nobody in:"
+            " set c.KubeSpawner.shell",
+        ),
+        (
             {"extra_container_config": {"securityContext": {"readOnlyRootFilesystem": True}}},
             {},
             73,
