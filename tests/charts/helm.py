@@ -54,7 +54,10 @@ TABLE: dict[str, Values] = {
             "persistence": {"enabled": False},
         }
     },
-    "postgres-secret": {"hub": {"db": {"existingSecret": "our-db", "secretKey": "uri"}}},
+    "postgres-secret": {
+        "hub": {"db": {"existingSecret": "our-db", "secretKey": "uri", "upgrade": True}}
+    },
+    "upgrade": {"hub": {"db": {"upgrade": True}}},
     "no-network-policy": {
         "workspaces": {"networkPolicy": {"enabled": False}, "createNamespace": False}
     },

@@ -1,6 +1,7 @@
 """What the chart makes: valid for each Kubernetes that it says it is for, no secret in sight."""
 
 import configparser
+import json
 import re
 from base64 import b64decode
 from typing import Any
@@ -40,8 +41,10 @@ def test_lint(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_objects_are_valid(rendered: Rendered, version: str) -> None:
-    for each in rendered.objects:
+def test_objects_are_valid(version: str) -> None:
+    objects = [each for values in TABLE.values() for each in render(values).objects]
+    different = {json.dumps(each, sort_keys=True): each for each in objects}
+    for each in different.values():
         kubernetes_validate.validate(each, version, strict=True)
 
 
@@ -149,6 +152,18 @@ def test_hub_starts_again_when_its_configuration_changes() -> None:
     changed = {"hub": {"extraConfig": {"a": "c.Hub.allow_named_servers = True"}}}
     assert checksum({}) == checksum({})
     assert checksum({}) != checksum(changed)
+
+
+@pytest.mark.parametrize(
+    ("values", "options"), [("default", None), ("upgrade", []), ("postgres-secret", ["--no-copy"])]
+)
+def test_database_is_upgraded_before_the_hub_starts(values: str, options: list[str] | None) -> None:
+    spec = pod(render(TABLE[values]).one("Deployment", "kworkspace-hub"))["spec"]
+    [hub], before = spec["containers"], spec.get("initContainers", [])
+    commands = [each["command"] for each in before]
+    command = ["kworkspace-hub", "upgrade-db", *(options or []), "-f", "hub_config.py"]
+    assert commands == ([] if options is None else [command])
+    assert all(each["volumeMounts"] == hub["volumeMounts"] for each in before)
 
 
 def policy(values: dict[str, Any], name: str = "kworkspace-workspaces") -> Object:
