@@ -198,8 +198,10 @@ async def test_input_that_is_missing(box: Box, missing: str) -> None:
             {"uid": 1234, "shell": "/bin/nosuch"},
             {},
             78,
-            "the image has no /bin/nosuch, without which sshd lets nobody in:"
-            " set c.KubeSpawner.shell",
+            (
+                "the image has no /bin/nosuch, without which sshd lets nobody in:"
+                " set c.KubeSpawner.shell"
+            ),
         ),
         (
             {"extra_container_config": {"securityContext": {"readOnlyRootFilesystem": True}}},
