@@ -31,6 +31,7 @@ TABLE: dict[str, Values] = {
         },
     },
     "node-port": {"gateway": {"service": {"type": "NodePort", "nodePort": 32022}}},
+    "ipv6": {"listenAddress": "[::]"},
     "ingress": {
         "hub": {"baseUrl": "/kworkspace", "trustedProxies": ["10.0.0.0/8"]},
         "ingress": {

@@ -104,6 +104,13 @@ def test_configuration_of_an_admin(load: Load, tmp_path: Path) -> None:
     assert (spawner.cpu_guarantee, spawner.sudo) == ("0.5", True)
 
 
+def test_more_services(load: Load) -> None:
+    """As docs/helm.md says: the gateway stays."""
+    more = "c.Hub.services += [{'name': 'culler', 'command': ['cull']}]"
+    services, _ = load({"hub": {"extraConfig": {"culler": more}}}).managed_services()
+    assert [(one.name, one.command) for one in services] == [("gateway", ()), ("culler", ("cull",))]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

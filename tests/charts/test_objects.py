@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from kworkspace.gateway.config import parse
 from kworkspace.spawners.kube import own
 from tests.charts.helm import CHART, NAMESPACE, TABLE, Object, Rendered, pod, render
 from tests.kube_api.cluster import Cluster
@@ -209,10 +210,13 @@ def test_gateways_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "port"), [("default", "22"), ("load-balancer", "22"), ("node-port", "32022")]
+    ("values", "port"),
+    [("default", 22), ("load-balancer", 22), ("node-port", 32022), ("ipv6", 22)],
 )
-def test_port_that_people_are_told(values: str, port: str) -> None:
+def test_settings_of_the_gateway(values: str, port: int) -> None:
     container = pod(render(TABLE[values]).one("Deployment", "kworkspace-gateway"))
     env = {each["name"]: each["value"] for each in container["spec"]["containers"][0]["env"]}
-    assert env["KWORKSPACE_GATEWAY_PUBLIC_PORT"] == port
-    assert env["KWORKSPACE_API_URL"] == "http://kworkspace-hub.hub.svc:80/hub/api"
+    settings = parse([], env)
+    assert settings.api_url == "http://kworkspace-hub.hub.svc:80"
+    assert (settings.listen_port, settings.public_port) == (2222, port)
+    assert settings.listen_host == ("::" if values == "ipv6" else "0.0.0.0")

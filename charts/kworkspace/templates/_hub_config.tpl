@@ -8,7 +8,7 @@ from traitlets.config import Config
 
 c = get_config()
 
-c.Hub.bind_url = "http://0.0.0.0:8000"
+c.Hub.bind_url = "http://{{ .Values.listenAddress }}:8000"
 c.Hub.base_url = {{ include "kworkspace.baseUrl" . | toJson }}
 c.Hub.data_dir = "/var/lib/kworkspace"
 c.Hub.cookie_secret_file = "/run/kworkspace/hub/cookie_secret"
