@@ -151,6 +151,10 @@ class HubOptions(Application):
             raise TraitError(f"The 'trusted_downstream_ips' trait: {error}") from None
         return list(proposal["value"])
 
+    authenticate_prometheus = Bool(
+        True, help="Whether it takes a token with the scope read:metrics to read /hub/metrics."
+    ).tag(config=True)
+
     gateway_addresses = List(
         Unicode(),
         help="""From where workspaces see the gateway, if that is not its own address (NAT).

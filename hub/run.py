@@ -37,6 +37,7 @@ from kworkspace.hub.listening import (
     service_environment,
 )
 from kworkspace.hub.login import SignIn
+from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
 from kworkspace.hub.presence import Presence, lock_database
 from kworkspace.hub.progress import ProgressBoard
@@ -131,6 +132,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         parent=options, hub_id=hub_id, data_dir=data_dir, on_exit=on_exit
     )
     board = ProgressBoard(bus=store.bus, readmodel=readmodel)
+    metrics = Metrics(readmodel, spawner.watches)
     driver = Driver(
         store=store,
         readmodel=readmodel,
@@ -146,6 +148,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             workspace=workspace,
             leases=leases,
             clock=clock,
+            measure=metrics.start,
         ),
     )
     await spawner.open()
@@ -234,6 +237,8 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         slow_spawn_seconds=options.slow_spawn_timeout,
         fresh=store.fresh,
         in_step=store.in_step,
+        metrics=metrics,
+        metrics_need_token=options.authenticate_prometheus,
         trusted_proxies=trusted_networks(options.trusted_downstream_ips),
     )
     await tokens.ensure_service(ADMIN_SERVICE, secrets.admin_token)
@@ -263,7 +268,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
     tasks.spawn(audit.keep_writing(), "write refusals")
     tasks.spawn(reconciler.keep(), "compare with what runs")
     tasks.spawn(housekeeping.keep(), "delete what is over")
-    tasks.spawn(lag.watch(), "watch the event loop")
+    tasks.spawn(lag.watch(metrics.lag), "watch the event loop")
     supervisor = Supervisor(
         services=tuple(services),
         directory=data_dir / "services",

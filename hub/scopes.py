@@ -23,6 +23,7 @@ class Scope(StrEnum):
     READ_GROUPS = "read:groups"
     GROUPS = "groups"
     ADMIN_GROUPS = "admin:groups"
+    READ_METRICS = "read:metrics"
     GATEWAY = "gateway"
 
 

@@ -7,6 +7,7 @@ it: who is late changes nothing.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,6 +49,7 @@ class Steps:
         workspace: makes of a row what the spawner is told.
         leases: this process's leases.
         clock: now.
+        measure: told how each start ended, and after how many seconds.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Steps:
         workspace: Describe,
         leases: Leases,
         clock: Clock,
+        measure: Callable[[str, float], None],
     ) -> None:
+        self._measure = measure
         self._store = store
         self._readmodel = readmodel
         self._audit = audit
@@ -80,6 +84,11 @@ class Steps:
 
     async def start(self, row: ServerRow) -> None:
         """Start a server that is starting, until it is ready, has failed, or is to stop."""
+        begun = time.monotonic()
+        outcome = await self._start(row)
+        self._measure(outcome, time.monotonic() - begun)
+
+    async def _start(self, row: ServerRow) -> str:
         failpoint(Failpoint.SPAWNER_START_BEFORE)
         work = self._tasks.spawn(self._spawn(row), f"start server {row.id}")
         changed = self._tasks.spawn(
@@ -94,13 +103,14 @@ class Steps:
                 work.cancel()
                 await asyncio.wait({work})
         if work.cancelled():
-            return  # a stop was requested: the next step sees to it
+            return "stopped"  # the next step sees to it
         outcome = work.result()
         failpoint(Failpoint.SPAWNER_START_AFTER)
         if isinstance(outcome, Running):
             await self._commit_ready(row, outcome)
-        else:
-            await self._fail(row, outcome)
+            return "ready"
+        await self._fail(row, outcome)
+        return "failed"
 
     async def _spawn(self, row: ServerRow) -> Running | str:
         """Start at the spawner; return why it failed, if it did."""

@@ -226,6 +226,25 @@ class Check:
     required: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a spawner keeps up with what it started.
+
+    Attributes:
+        kind: of what it watches.
+        fresh: whether what it has seen is as it is; else it asks each time.
+        lists: how often it has read everything.
+        breaks: how often it has lost sight.
+        expired: how often that was for too long to go on from there.
+    """
+
+    kind: str
+    fresh: bool
+    lists: int = 0
+    breaks: int = 0
+    expired: int = 0
+
+
 class Spawner(LoggingConfigurable):
     """Starts, finds and stops workspaces.
 
@@ -352,6 +371,10 @@ class Spawner(LoggingConfigurable):
             user: the owner's name, where it is known: it may be part of what is to be removed.
             name: the workspace's name.
         """
+
+    def watches(self) -> Sequence[Watch]:
+        """Return how it keeps up with what it started, by kind; for metrics."""
+        return ()
 
     async def remove_orphan(self, orphan: Running) -> None:
         """End what no user owns, and remove all that was made for it but its home.

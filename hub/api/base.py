@@ -218,6 +218,16 @@ class BaseHandler(RequestHandler):
         if self._stream_end is not None and not self._stream_end.done():
             self._stream_end.set_result(None)
 
+    def on_finish(self) -> None:
+        """It is answered."""
+        if self._stream_end is None:
+            self.domain.metrics.request(
+                self.request.method or "",
+                type(self).__name__.removesuffix("Handler"),
+                self.get_status(),
+                self.request.request_time(),
+            )
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Render any exception as the one error shape; found by class, details to the log only."""
         error = kwargs.get("exc_info", (None, None, None))[1]

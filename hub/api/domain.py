@@ -16,6 +16,7 @@ from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.login import SignIn
+from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, UserRow
@@ -37,6 +38,7 @@ class Domain:
         api_prefix: the path of the API, as `/hub/api`.
         service_roles: what each service may do.
         slow_spawn_seconds: how long a start or stop is waited for before it is answered with 202.
+        metrics_need_token: whether it takes a token to read the metrics.
         trusted_proxies: whose word on where a request came from counts.
     """
 
@@ -53,6 +55,7 @@ class Domain:
     board: ProgressBoard
     audit: Audit
     streams: Streams
+    metrics: Metrics
     templates: jinja2.Environment
     service_roles: Mapping[str, Role]
     api_prefix: str
@@ -60,6 +63,7 @@ class Domain:
     fresh: Callable[[], bool]
     in_step: Callable[[], Awaitable[None]]
     trusted_proxies: Networks = ()
+    metrics_need_token: bool = True
     ready: bool = False
     under_way: UnderWay = field(default_factory=UnderWay)
 

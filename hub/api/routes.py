@@ -31,6 +31,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         r"/?": hub.RootHandler,
         r"/health": hub.HealthHandler,
         r"/health/ready": hub.ReadyHandler,
+        r"/metrics": hub.MetricsHandler,
         r"/user": users.SelfHandler,
         r"/users": users.UsersHandler,
         _USER: users.UserHandler,
@@ -58,6 +59,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
     return Application(
         [
             *((f"{prefix}{path}", handler, handed) for path, handler in api.items()),
+            (rf"{base_url}hub/metrics", hub.MetricsHandler, handed),
             (r"/health", hub.HealthHandler, handed),
             (r"/health/ready", hub.ReadyHandler, handed),
             (base_url, pages.HomeHandler, handed),

@@ -24,6 +24,7 @@ from kworkspace.spawners.base import (
     Running,
     Task,
     TaskResult,
+    Watch,
     Workspace,
 )
 from kworkspace.spawners.kube import access, pods, profiles
@@ -274,6 +275,10 @@ class KubeSpawner(KubeSpawnerOptions):
             for claim in claims
             if server_of(claim)
         ]
+
+    def watches(self) -> Sequence[Watch]:
+        """Return how the watches do."""
+        return self.parts.view.watches()
 
     async def refresh(self, workspace: Workspace) -> None:
         """Bring the Secret up to date, and have the node look at it at once.

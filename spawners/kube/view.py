@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from kworkspace.spawners.base import Watch
 from kworkspace.spawners.kube import pods
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.errors import ApiError
@@ -65,6 +66,18 @@ class View:
         """Stop watching."""
         for watch in (self._pods, self._claims, self._events):
             await watch.aclose()
+
+    def watches(self) -> Sequence[Watch]:
+        """Return how the watches do."""
+        kinds: dict[str, Reflector | PodEvents] = {
+            "pods": self._pods,
+            "claims": self._claims,
+            "events": self._events,
+        }
+        return [
+            Watch(kind, loop.fresh, loop.stats.lists, loop.stats.breaks, loop.stats.expired)
+            for kind, loop in kinds.items()
+        ]
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from kworkspace.hub.groups import Groups
 from kworkspace.hub.keys import MOST_KEYS, Keys
 from kworkspace.hub.leases import Leases
 from kworkspace.hub.login import SignIn
+from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
@@ -355,6 +356,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
         leases = Leases(store=store, clock=clock, holder=setting.holder)
         bus = LocalBus() if setting.bus is None else setting.bus
         board = ProgressBoard(bus=bus, readmodel=readmodel)
+        metrics = Metrics(readmodel, spawner.watches)
         common: dict[str, Any] = {"store": store, "readmodel": readmodel, "audit": audit}
         steps = Steps(
             **common,
@@ -363,6 +365,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             workspace=workspace,
             leases=leases,
             clock=clock,
+            measure=metrics.start,
         )
         driver: Driver = Driver(
             store=store,
@@ -434,6 +437,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             board=board,
             audit=audit,
             streams=Streams(),
+            metrics=metrics,
             templates=_templates(HubOptions(base_url=setting.base_url)),
             service_roles={"gateway": Role.GATEWAY, "culler": Role.ADMIN, "plain": Role.SERVICE},
             api_prefix=f"{setting.base_url}hub/api",

@@ -14,9 +14,11 @@ async def test_alarm(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureF
     monkeypatch.setattr(lag, "PERIOD", 0.01)
     monkeypatch.setattr(lag, "ALARM", 0.2)
     tasks = Tasks()
-    tasks.spawn(lag.watch(), "watch")
+    told: list[float] = []
+    tasks.spawn(lag.watch(told.append), "watch")
     await asyncio.sleep(0.03)
     assert "blocked" not in caplog.text
     time.sleep(0.3)
     await until(lambda: "The event loop was blocked for 0." in caplog.text)
     await tasks.aclose()
+    assert max(told) > 0.2 > min(told) >= 0
