@@ -8,6 +8,7 @@ that was requested meanwhile is left between two hubs.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.models import ServerState
@@ -21,6 +22,7 @@ from kworkspace.hub.failpoints import Failpoint, failpoint
 from kworkspace.hub.leases import SERVER_LEASE, LeaseLost, Leases, server_lease
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.steps import Steps, learn
+from kworkspace.hub.together import Together
 from kworkspace.spawners.base import Exit, Spawner
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,9 @@ class Driver:
         self._exits: dict[str, Exit] = {}
         self._unsure: set[str] = set()
         self._watched: dict[str, str] = {}
+        # Of many starts at once, most are claimed and given back in a few transactions.
+        self._claim = Together(self._claim_all, self._tasks)
+        self._give_back = Together(self._give_all_back, self._tasks)
         leases.on_lost(self._lost)
         readmodel.on_server.append(self._changed)
 
@@ -157,24 +162,24 @@ class Driver:
             held.reschedule(0)
 
     @retried
-    async def _claim(self, id: str) -> tuple[bool, db.Server | None]:
-        """Claim a server; return whether it is ours, and the row as the database has it."""
+    async def _claim_all(self, ids: Sequence[str]) -> Sequence[tuple[bool, db.Server | None]]:
+        """Claim servers; return whether each is ours, and its row as the database has it."""
         async with self._store.begin() as session:
-            if not await self._leases.claim_in(session, server_lease(id)):
-                return False, None
-            server = await queries.get(session, id)
+            ours = await self._leases.claim_in(session, *map(server_lease, ids))
+            claimed = [id for id in ids if server_lease(id) in ours]
+            servers = await queries.get_many(session, claimed)
             failpoint(Failpoint.CLAIM_BEFORE_COMMIT)
         failpoint(Failpoint.CLAIM_AFTER_COMMIT)
-        return True, server
+        return [(id in claimed, servers.get(id)) for id in ids]
 
     @retried
-    async def _give_back(self, id: str) -> bool:
-        """Give a server back; return whether there is work for it by then."""
+    async def _give_all_back(self, ids: Sequence[str]) -> Sequence[bool]:
+        """Give servers back; return whether there is work for each by then."""
         async with self._store.begin() as session:
-            await self._leases.release_in(session, server_lease(id))
-            server = await queries.get(session, id)
-        row = learn(self._readmodel, id, server)
-        return row is not None and is_pending(row)
+            await self._leases.release_in(session, *map(server_lease, ids))
+            servers = await queries.get_many(session, ids)
+        rows = [learn(self._readmodel, id, servers.get(id)) for id in ids]
+        return [row is not None and is_pending(row) for row in rows]
 
     async def _step(self, row: ServerRow) -> bool:
         """Do the next step; False if there is none."""

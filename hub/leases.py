@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,18 +86,20 @@ class Leases:
     async def claim(self, name: str) -> bool:
         """Claim a piece of work; False while another process holds it."""
         async with self._store.begin() as session:
-            return await self.claim_in(session, name)
+            return bool(await self.claim_in(session, name))
 
-    async def claim_in(self, session: AsyncSession, name: str) -> bool:
-        """Claim a piece of work in the caller's transaction; it is ours when that is committed."""
-        if not await queries.claim(
-            session, name, self.holder, length=self._length, clock=self._clock
-        ):
-            return False
-        event.listen(
-            session.sync_session, "after_commit", lambda _: self._ours.add(name), once=True
+    async def claim_in(self, session: AsyncSession, *names: str) -> Collection[str]:
+        """Claim work in the caller's transaction; return what is ours when that is committed."""
+        claimed = await queries.claim(
+            session, names, self.holder, length=self._length, clock=self._clock
         )
-        return True
+        event.listen(
+            session.sync_session,
+            "after_commit",
+            lambda _: self._ours.update(claimed),
+            once=True,
+        )
+        return claimed
 
     async def require(self, session: AsyncSession, name: str) -> None:
         """Check, within the transaction that depends on it, that the lease is still ours.
@@ -114,10 +116,10 @@ class Leases:
         async with self._store.begin() as session:
             await self.release_in(session, name)
 
-    async def release_in(self, session: AsyncSession, name: str) -> None:
-        """Give a lease back in the caller's transaction."""
-        self._ours.discard(name)
-        await queries.release(session, name, self.holder)
+    async def release_in(self, session: AsyncSession, *names: str) -> None:
+        """Give leases back in the caller's transaction."""
+        self._ours.difference_update(names)
+        await queries.release(session, names, self.holder)
 
     @retried
     async def clear(self) -> None:

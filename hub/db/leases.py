@@ -13,23 +13,28 @@ from kworkspace.hub.db.moment import is_shared, moment
 
 
 async def claim(
-    session: AsyncSession, name: str, holder: str, *, length: timedelta, clock: Clock
-) -> bool:
-    """Take a lease that is nobody's, over, or this holder's already; say whether it is ours.
+    session: AsyncSession,
+    names: Collection[str],
+    holder: str,
+    *,
+    length: timedelta,
+    clock: Clock,
+) -> Collection[str]:
+    """Take leases that are nobody's, over, or this holder's already; return which are ours now.
 
     One statement, so that of two who claim at once one simply does not get it.
     """
     insert = postgresql.insert if is_shared(session) else sqlite.insert
-    now = moment(session, clock)
-    statement = insert(Lease).values(
-        name=name, holder=holder, expires=_later(session, clock, length)
-    )
+    now, expires = moment(session, clock), _later(session, clock, length)
+    # In one order for all hubs, so that no two wait for each other.
+    rows = [{"name": name, "holder": holder, "expires": expires} for name in sorted(names)]
+    statement = insert(Lease).values(rows)
     statement = statement.on_conflict_do_update(
         index_elements=[Lease.name],
         set_={"holder": holder, "expires": statement.excluded.expires},
         where=or_(Lease.holder == holder, Lease.expires <= now),
     )
-    return (await session.scalars(statement.returning(Lease.name))).one_or_none() is not None
+    return set(await session.scalars(statement.returning(Lease.name)))
 
 
 async def holder_of(session: AsyncSession, name: str) -> str | None:
@@ -61,9 +66,9 @@ async def alive(session: AsyncSession, prefix: str, *, clock: Clock) -> Sequence
     return (await session.scalars(query)).all()
 
 
-async def release(session: AsyncSession, name: str, holder: str) -> None:
-    """Give a lease back, if it is still this holder's."""
-    await session.execute(delete(Lease).where(Lease.name == name, Lease.holder == holder))
+async def release(session: AsyncSession, names: Collection[str], holder: str) -> None:
+    """Give leases back, those of them that are still this holder's."""
+    await session.execute(delete(Lease).where(Lease.name.in_(names), Lease.holder == holder))
 
 
 async def release_all(session: AsyncSession, holder: str) -> None:

@@ -27,6 +27,14 @@ async def get(session: AsyncSession, id: str) -> Server | None:
     return (await session.scalars(query)).one_or_none()
 
 
+async def get_many(session: AsyncSession, ids: Collection[str]) -> dict[str, Server]:
+    """Return the servers of these ids that there are; locked until the transaction ends."""
+    # In one order for all hubs, so that no two wait for each other.
+    query = select(Server).where(Server.id.in_(ids)).order_by(Server.id)
+    found = await session.scalars(query.with_for_update(of=Server))
+    return {server.id: server for server in found}
+
+
 async def find(session: AsyncSession, user: User, name: str) -> Server | None:
     """Return a user's server by its name, or None; locked until the transaction ends."""
     query = select(Server).where(Server.user_id == user.id, Server.name == name)

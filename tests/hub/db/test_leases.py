@@ -24,7 +24,7 @@ async def some(store: Store) -> None:
             ("c", "them", LENGTH),
             ("a_c", "them", LENGTH),
         ):
-            assert await queries.claim(session, name, holder, length=length, clock=utc_now)
+            assert await queries.claim(session, [name], holder, length=length, clock=utc_now)
 
 
 async def everything(store: Store) -> dict[str, str]:
@@ -32,9 +32,11 @@ async def everything(store: Store) -> dict[str, str]:
         return {row.name: row.holder for row in await session.scalars(select(db.Lease))}
 
 
-async def claim(store: Store, name: str, holder: str) -> bool:
+async def claim(store: Store, names: str, holder: str) -> str:
+    """Claim leases of one letter each, and return those that were free."""
     async with store.begin() as session:
-        return await queries.claim(session, name, holder, length=LENGTH, clock=utc_now)
+        got = await queries.claim(session, [*names], holder, length=LENGTH, clock=utc_now)
+    return "".join(sorted(got))
 
 
 @pytest.mark.usefixtures("some")
@@ -43,6 +45,7 @@ async def test_claim(store: Store) -> None:
     assert await claim(store, "b", "us")
     assert await claim(store, "a", "them")
     assert not await claim(store, "a", "us")
+    assert await claim(store, "dcba", "us") == "bd"
     async with store.begin() as session:
         assert await queries.holder_of(session, "a") == "them"
         assert await queries.holder_of(session, "x") is None
@@ -62,8 +65,7 @@ async def test_renew(store: Store) -> None:
 @pytest.mark.usefixtures("some")
 async def test_release(store: Store) -> None:
     async with store.begin() as session:
-        await queries.release(session, "c", "us")
-        await queries.release(session, "b", "us")
+        await queries.release(session, ["b", "c", "x"], "us")
         await queries.delete_over(session, age=timedelta(seconds=60), clock=utc_now)
     assert await everything(store) == {"a": "us", "c": "them", "a_c": "them"}
     async with store.begin() as session:

@@ -1,0 +1,76 @@
+"""What is asked for while a call is under way is asked for by the next call, as one.
+
+For what costs a transaction whether it is about one server or about twenty. Who asks when nothing
+is under way waits for nobody else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+from kworkspace.cli.client.tasks import Tasks
+
+MOST = 20  # in one call: what follows from it comes at once, and must not hold up the event loop
+
+Item = TypeVar("Item")
+T = TypeVar("T")
+
+
+class Together(Generic[Item, T]):
+    """Makes the calls.
+
+    Args:
+        work: is given items in the order in which they came, and returns what came of each, an
+            exception where it is to be raised; what it raises itself, all of them hear.
+        tasks: owns what is under way.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[T | Exception]]], tasks: Tasks
+    ) -> None:
+        self._work = work
+        self._tasks = tasks
+        self._waiting: list[tuple[Item, asyncio.Future[T]]] = []
+        self._running = False
+
+    async def __call__(self, item: Item) -> T:
+        """Return what came of an item; its turn is made even if who asked is cancelled."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if not self._running:
+            self._running = True
+            self._tasks.spawn(self._run(), "what is asked for together")
+        await asyncio.wait([future])
+        return future.result()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._turn()
+        finally:
+            self._running = False
+            _cancel(future for _, future in self._waiting)
+            self._waiting.clear()
+
+    async def _turn(self) -> None:
+        turn, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        outcomes: Sequence[T | Exception]
+        try:
+            outcomes = await self._work([item for item, _ in turn])
+        except Exception as error:  # noqa: BLE001  # raised where it is waited for
+            outcomes = [error] * len(turn)
+        except asyncio.CancelledError:
+            _cancel(future for _, future in turn)
+            raise
+        for (_, future), outcome in zip(turn, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+                future.exception()  # whoever asked may be gone
+            else:
+                future.set_result(outcome)
+
+
+def _cancel(futures: Iterable[asyncio.Future[T]]) -> None:
+    """Leave nobody waiting for what will not come."""
+    for future in futures:
+        future.cancel()
