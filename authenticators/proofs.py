@@ -13,11 +13,11 @@ from kworkspace.authenticators.certificates import (
     parse_certificate,
 )
 from kworkspace.authenticators.keys import PublicKey, decode_public_key, parse_public_key
-from kworkspace.authenticators.login_request import parse_login_request
+from kworkspace.authenticators.login_request import LoginRequest, parse_login_request
 from kworkspace.authenticators.sshsig import parse_signature
 from kworkspace.cli.client.challenge import SIGNATURE_NAMESPACE
 from kworkspace.cli.client.errors import BadRequest
-from kworkspace.cli.client.names import parse_login
+from kworkspace.cli.client.names import INVITE, parse_login
 
 Credential = PublicKey | UserCertificate
 
@@ -74,13 +74,26 @@ def claim_of_login(login: str, line: str, signed: bytes, signature: bytes) -> Cl
     The logins are compared as parsed: SSH clients send what was typed, in any case, and asyncssh
     hands it on normalised (RFC 4252, section 5).
     """
-    credential = parse_credential(line)
     try:
         request = parse_login_request(signed)
         same_login = parse_login(request.login) == parse_login(login)
     except (ValueError, BadRequest):
         return None
-    if credential is None or not same_login or request.public_key != credential.blob:
+    return _claim_of(request, line, signed, signature) if same_login else None
+
+
+def claim_of_invite(line: str, signed: bytes, signature: bytes) -> Claim | None:
+    """Return what a signed publickey request of the login `invite` claims, None if it is none."""
+    try:
+        request = parse_login_request(signed)
+    except ValueError:
+        return None
+    return _claim_of(request, line, signed, signature) if request.login == INVITE else None
+
+
+def _claim_of(request: LoginRequest, line: str, signed: bytes, signature: bytes) -> Claim | None:
+    credential = parse_credential(line)
+    if credential is None or request.public_key != credential.blob:
         return None
     algorithm = credential.signature_algorithm(request.algorithm)
     if algorithm is None or not _is_of_algorithm(signature, algorithm):

@@ -7,8 +7,9 @@ section 2.5.4).
 
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar
+
+from kworkspace.cli.client.addresses import source_of
 
 T = TypeVar("T")
 
@@ -50,16 +51,3 @@ class Strangers(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(tuple(self._source))
-
-
-def source_of(address: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(IPv6Network((int(ip), 64), strict=False))
-    return str(ip)

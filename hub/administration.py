@@ -24,6 +24,7 @@ from kworkspace.hub.db.errors import DatabaseUnusable
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.db.url import sqlite_file
 from kworkspace.hub.files import make_directory
+from kworkspace.hub.invites import InviteBook
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.listening import local_url
 from kworkspace.hub.people import People
@@ -66,6 +67,18 @@ class Administration(ABC):
     @abstractmethod
     async def remove_key(self, user: str, id: str) -> None:
         """Remove a key of the database."""
+
+    @abstractmethod
+    async def invite(self, user: str, expires_in: int) -> m.NewInvite:
+        """Make an invitation for a user that lasts so many seconds."""
+
+    @abstractmethod
+    async def invites(self, user: str) -> list[m.Invite]:
+        """Return a user's invitations that are open."""
+
+    @abstractmethod
+    async def revoke_invite(self, user: str, id: str) -> None:
+        """Withdraw an invitation."""
 
     @abstractmethod
     async def new_token(self, user: str, note: str) -> str:
@@ -132,6 +145,15 @@ class _ByRest(Administration):
     async def remove_key(self, user: str, id: str) -> None:
         await self._client.send(calls.remove_key(user, id))
 
+    async def invite(self, user: str, expires_in: int) -> m.NewInvite:
+        return await self._client.send(calls.invite(user, m.InviteRequest(expires_in=expires_in)))
+
+    async def invites(self, user: str) -> list[m.Invite]:
+        return await self._client.send(calls.invites(user))
+
+    async def revoke_invite(self, user: str, id: str) -> None:
+        await self._client.send(calls.revoke_invite(user, id))
+
     async def new_token(self, user: str, note: str) -> str:
         call = calls.new_user_token(user, m.UserTokenRequest(note=note))
         return (await self._client.send(call)).token
@@ -151,17 +173,15 @@ async def _open_database(options: HubOptions, exits: AsyncExitStack) -> "_OnData
     people = People(
         store=store, readmodel=readmodel, audit=audit, authenticator=authenticator, clock=utc_now
     )
+    keys = Keys(
+        store=store, readmodel=readmodel, audit=audit, authenticator=authenticator, clock=utc_now
+    )
     return _OnDatabase(
         readmodel=readmodel,
         admission=Admission(readmodel=readmodel, authenticator=authenticator),
         people=people,
-        keys=Keys(
-            store=store,
-            readmodel=readmodel,
-            audit=audit,
-            authenticator=authenticator,
-            clock=utc_now,
-        ),
+        keys=keys,
+        invites=InviteBook(store=store, audit=audit, authenticator=authenticator, clock=utc_now),
         tokens=Tokens(store=store, readmodel=readmodel, audit=audit, clock=utc_now),
         api_prefix=f"{options.base_url}hub/api",
     )
@@ -175,6 +195,7 @@ class _OnDatabase(Administration):
         admission: Admission,
         people: People,
         keys: Keys,
+        invites: InviteBook,
         tokens: Tokens,
         api_prefix: str,
     ) -> None:
@@ -182,6 +203,7 @@ class _OnDatabase(Administration):
         self._admission = admission
         self._people = people
         self._keys = keys
+        self._invites = invites
         self._tokens = tokens
         self._api_prefix = api_prefix
 
@@ -211,6 +233,15 @@ class _OnDatabase(Administration):
 
     async def remove_key(self, user: str, id: str) -> None:
         await self._keys.remove(user, id)
+
+    async def invite(self, user: str, expires_in: int) -> m.NewInvite:
+        return await self._invites.new(user, expires_in, ACTOR)
+
+    async def invites(self, user: str) -> list[m.Invite]:
+        return await self._invites.of(user)
+
+    async def revoke_invite(self, user: str, id: str) -> None:
+        await self._invites.revoke(user, id)
 
     async def new_token(self, user: str, note: str) -> str:
         return (await self._tokens.issue_for_user(user, note=note, expires_in=None)).token

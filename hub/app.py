@@ -50,6 +50,7 @@ class Hub(HubOptions):
     kworkspace-hub --generate-config          # write hub_config.py with every option
     kworkspace-hub user add NAME...           # let somebody in who is not in the configuration
     kworkspace-hub key add NAME 'LINE'        # with this public key
+    kworkspace-hub invite NAME                # or have them add their key themselves
     kworkspace-hub token NAME                 # print a token for a user
     kworkspace-hub check                      # say whether workspaces can be started here
     kworkspace-hub upgrade-db                 # after an update: a copy, then the new tables
@@ -58,6 +59,10 @@ class Hub(HubOptions):
     subcommands: dict[str, Any] = {
         "user": (f"{_COMMANDS}.UserApp", "Add, list, rename and remove users."),
         "key": (f"{_COMMANDS}.KeyApp", "Add, list and remove public keys."),
+        "invite": (
+            "kworkspace.hub.invite_command.InviteApp",
+            "Print a code with which a user adds their key themselves.",
+        ),
         "token": (f"{_COMMANDS}.TokenApp", "Print a new API token for a user."),
         "check": (f"{_COMMANDS}.CheckApp", "Check what the spawner needs."),
         "upgrade-db": (

@@ -77,12 +77,7 @@ class Keys:
             BadRequest: it is no key, one that is not accepted or has expired, or one too many.
             Conflict: the user has it already.
         """
-        key = parse_authorized_key(line, "key")
-        if key.expires is not None and key.expires <= self._clock():
-            raise BadRequest("key: its expiry-time has passed")
-        for known in self._authenticator.keys_of(user):
-            if known.fingerprint == key.fingerprint:
-                raise Conflict(_known(user, known.source))
+        key = self.check(user, line)
         row = await self._add(user, key)
         return Key(
             id=row.id,
@@ -95,33 +90,52 @@ class Keys:
             expires=key.expires,
         )
 
+    def check(self, user: str, line: str) -> AuthorizedKey:
+        """Read a key that is to be added.
+
+        Raises:
+            BadRequest: it is no key, or one that is not accepted or has expired.
+            Conflict: the user has it already.
+        """
+        key = parse_authorized_key(line, "key")
+        if key.expires is not None and key.expires <= self._clock():
+            raise BadRequest("key: its expiry-time has passed")
+        for known in self._authenticator.keys_of(user):
+            if known.fingerprint == key.fingerprint:
+                raise Conflict(_known(user, known.source))
+        return key
+
     @retried
     async def _add(self, user: str, key: AuthorizedKey) -> db.SSHKey:
         async with self._store.begin() as session:
-            await serialize(session, f"keys of {user}")
-            person = await user_queries.get(session, user)
-            if person is None:
-                raise NotFound(f"User {user} does not exist")
-            if person.removing:
-                raise Conflict(f"User {user} is being removed")
-            kept = await queries.of_user(session, person)
-            if key.fingerprint in {row.fingerprint for row in kept}:
-                raise Conflict(_known(user, "database"))
-            if len(kept) >= MOST_KEYS:
-                raise BadRequest(
-                    f"key: {user} has {MOST_KEYS} keys, which is the limit: remove one first"
-                )
-            row = db.SSHKey(
-                user=person,
-                fingerprint=key.fingerprint,
-                line=key.line,
-                comment=key.comment[:MOST_COMMENT],
-                created=self._clock(),
+            return await self.add_in(session, user, key)
+
+    async def add_in(self, session: AsyncSession, user: str, key: AuthorizedKey) -> db.SSHKey:
+        """Add a key that was checked, in the caller's transaction; raises as `add` does."""
+        await serialize(session, f"keys of {user}")
+        person = await user_queries.get(session, user)
+        if person is None:
+            raise NotFound(f"User {user} does not exist")
+        if person.removing:
+            raise Conflict(f"User {user} is being removed")
+        kept = await queries.of_user(session, person)
+        if key.fingerprint in {row.fingerprint for row in kept}:
+            raise Conflict(_known(user, "database"))
+        if len(kept) >= MOST_KEYS:
+            raise BadRequest(
+                f"key: {user} has {MOST_KEYS} keys, which is the limit: remove one first"
             )
-            session.add(row)
-            await session.flush()
-            self._audit.record(session, "key.new", user=user, message=key.fingerprint)
-            return row
+        row = db.SSHKey(
+            user=person,
+            fingerprint=key.fingerprint,
+            line=key.line,
+            comment=key.comment[:MOST_COMMENT],
+            created=self._clock(),
+        )
+        session.add(row)
+        await session.flush()
+        self._audit.record(session, "key.new", user=user, message=key.fingerprint)
+        return row
 
     async def remove(self, user: str, id: str) -> None:
         """Remove a key of the database, with the tokens that it made.

@@ -16,6 +16,7 @@ from kworkspace.cli.client.models import UserChange
 from kworkspace.cli.client.names import parse_user_name
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.clock import Clock
+from kworkspace.hub.db import invites as invite_queries
 from kworkspace.hub.db import keys as key_queries
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import servers as server_queries
@@ -252,6 +253,7 @@ class People:
             for item in (
                 *await key_queries.of_user(session, person),
                 *await token_queries.of_user(session, person),
+                *await invite_queries.of_user(session, person),
             ):
                 await session.delete(item)
             servers = await server_queries.of_user(session, person)

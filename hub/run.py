@@ -25,7 +25,9 @@ from kworkspace.hub.driver import Driver
 from kworkspace.hub.files import make_directory
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
+from kworkspace.hub.guesses import Guesses
 from kworkspace.hub.housekeeping import Housekeeping
+from kworkspace.hub.invites import Invites
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.leases import Leases, new_holder
 from kworkspace.hub.listening import (
@@ -183,6 +185,9 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         clock=clock,
         welcome=people.welcome,
     )
+    keys = Keys(
+        store=store, readmodel=readmodel, audit=audit, authenticator=authenticator, clock=clock
+    )
     groups = Groups(store=store, readmodel=readmodel, audit=audit)
     consequences = Consequences(
         store=store,
@@ -218,11 +223,14 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         ),
         admission=admission,
         people=people,
-        keys=Keys(
+        keys=keys,
+        invites=Invites(
             store=store,
-            readmodel=readmodel,
             audit=audit,
             authenticator=authenticator,
+            keys=keys,
+            guesses=Guesses(bus=store.bus),
+            door_key=secrets.door_key,
             clock=clock,
         ),
         groups=groups,

@@ -6,8 +6,6 @@ that the gateway's host key vouches for. The hub verifies both itself and accept
 and certificate are for the session's one server.
 """
 
-import base64
-import binascii
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -17,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.authenticators.base import Authenticator
-from kworkspace.cli.client.errors import BadRequest, Conflict, Forbidden, InvalidName, NotFound
+from kworkspace.cli.client.errors import Conflict, Forbidden, InvalidName, NotFound
 from kworkspace.cli.client.models import (
     AuthorizeRequest,
     Certificate,
@@ -36,6 +34,7 @@ from kworkspace.hub.db.moment import now as database_now
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.gateway_addresses import seen_addresses
 from kworkspace.hub.gateways import Gateways
+from kworkspace.hub.proofs import decode_field, session_id_of
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.servers import AlreadyRunning, Servers
 
@@ -135,8 +134,8 @@ class Sessions:
             NotFound: the named workspace does not exist.
         """
         login = self._login(request.login)
-        signed = _decode(request.signed, "signed")
-        signature = _decode(request.signature, "signature")
+        signed = decode_field(request.signed, "signed")
+        signature = decode_field(request.signature, "signature")
         key = self._authenticator.verify_login(
             login.actor,
             request.login,
@@ -146,7 +145,7 @@ class Sessions:
             address=request.address,
         )
         vouched = self._door_key.signed(
-            _session_id(signed), _decode(request.door_signature, "door_signature")
+            session_id_of(signed), decode_field(request.door_signature, "door_signature")
         )
         if key is None or not vouched:
             raise Forbidden(REFUSED)
@@ -171,7 +170,7 @@ class Sessions:
                 address=request.address[:64],
                 client_version=request.client_version[:255],
                 key_fingerprint=fingerprint,
-                proof=hashlib.sha256(_decode(request.signed, "signed")).hexdigest(),
+                proof=hashlib.sha256(decode_field(request.signed, "signed")).hexdigest(),
                 started=now,
                 last_report=now,
                 last_activity=self._clock(),
@@ -384,15 +383,3 @@ class Sessions:
         if row is None or row.ended is not None:
             raise NotFound(f"There is no open session {id}")
         return row
-
-
-def _session_id(signed: bytes) -> bytes:
-    """Return the first field of what a login signs, a string (RFC 4251, section 5)."""
-    return signed[4 : 4 + int.from_bytes(signed[:4])]
-
-
-def _decode(text: str, field: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequest(f"{field}: not base64") from None

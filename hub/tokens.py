@@ -9,6 +9,7 @@ from kworkspace.cli.client.errors import NotFound
 from kworkspace.cli.client.models import NewToken
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.clock import Clock
+from kworkspace.hub.db import invites as invite_queries
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import tokens as queries
 from kworkspace.hub.db import users as user_queries
@@ -153,10 +154,11 @@ class Tokens:
                 self._audit.record(session, "token.revoked", user=token.user)
 
     async def purge(self) -> None:
-        """Delete what has expired: tokens, and used challenges."""
+        """Delete what has expired: tokens, used challenges, invitations."""
         now = self._clock()
         async with self._store.begin() as session:
             await serialize(session, queries.REVOCATION)
             for row in await queries.expired(session, now):
                 await session.delete(row)
             await queries.forget_expired_challenges(session, now)
+            await invite_queries.forget_expired(session, now)

@@ -111,6 +111,21 @@ def remove_key(user: str, id: str) -> Call[None]:
     return Call("DELETE", f"{_user(user)}/keys/{quote(id, safe='')}", type(None))
 
 
+def invite(user: str, request: m.InviteRequest) -> Call[m.NewInvite]:
+    """Admin: make a code that adds one key to the user's, once: 201."""
+    return Call("POST", f"{_user(user)}/invites", m.NewInvite, request)
+
+
+def invites(user: str) -> Call[list[m.Invite]]:
+    """Admin: a user's invitations that are open."""
+    return Call("GET", f"{_user(user)}/invites", list[m.Invite])
+
+
+def revoke_invite(user: str, id: str) -> Call[None]:
+    """Admin: end an invitation: 204."""
+    return Call("DELETE", f"{_user(user)}/invites/{quote(id, safe='')}", type(None))
+
+
 def users(offset: int = 0, limit: int = 200) -> Call[list[m.User]]:
     """A page of all users, by name."""
     return Call("GET", f"/hub/api/users?offset={offset}&limit={limit}", list[m.User])
@@ -154,6 +169,11 @@ def new_user_token(name: str, request: m.UserTokenRequest) -> Call[m.NewToken]:
 def authorize(request: m.AuthorizeRequest) -> Call[None]:
     """Gateway: 204 when an offered key may be this login's, 403 otherwise."""
     return Call("POST", "/hub/api/gateway/authorize", type(None), request)
+
+
+def claim_invite(request: m.InviteClaim) -> Call[m.InviteOffer]:
+    """Gateway: somebody gives an invitation's code."""
+    return Call("POST", "/hub/api/gateway/invites", m.InviteOffer, request)
 
 
 def open_session(request: m.SessionRequest) -> Call[m.Session]:

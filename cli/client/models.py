@@ -211,6 +211,55 @@ class NewKey(OwnStruct, frozen=True, kw_only=True):
     key: str
 
 
+class InviteRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /users/N/invites`; `expires_in` is seconds."""
+
+    expires_in: int = 86400
+
+
+class Invite(OwnStruct, frozen=True, kw_only=True):
+    """An invitation that is open: whoever has its code adds one key to the user's, once."""
+
+    id: str
+    user: str
+    created: datetime
+    expires: datetime
+    by: str
+
+
+class NewInvite(OwnStruct, frozen=True, kw_only=True):
+    """An invitation with its code, which is shown once."""
+
+    id: str
+    user: str
+    code: str
+    expires: datetime
+
+
+class InviteClaim(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/invites`: somebody logged in as `invite` and gives a code.
+
+    The proof is as in `SessionRequest`, for the login `invite`. Without `confirm` the hub only
+    says whose code it is; with it, the key that signed is added and the code is used up.
+    """
+
+    code: str
+    confirm: bool
+    public_key: str
+    signed: str
+    signature: str
+    door_signature: str
+    address: str
+
+
+class InviteOffer(OwnStruct, frozen=True, kw_only=True):
+    """What a code is for: whose account, and the key that signed, which is or will be added."""
+
+    user: str
+    fingerprint: str
+    type: str
+
+
 class StartOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`POST /users/N/server`: what is asked for; spawners may take more than these."""
 

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 
 from kworkspace.cli.client.errors import InvalidName
 
-RESERVED_USER_NAMES = frozenset({"invite", "kworkspace"})
+INVITE = "invite"
+"""The login of those who have a code and no key here yet."""
+
+RESERVED_USER_NAMES = frozenset({INVITE, "kworkspace"})
 MAX_USER_NAME_BYTES = 255
 
 _FORBIDDEN_IN_USER = frozenset("/+=:@%'`\";&<>|(){}$\\")

@@ -14,6 +14,7 @@ from kworkspace.hub.api.views import user_view
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
+from kworkspace.hub.invites import Invites
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
@@ -49,6 +50,7 @@ class Domain:
     admission: Admission
     people: People
     keys: Keys
+    invites: Invites
     groups: Groups
     sessions: Sessions
     gateways: Gateways

@@ -6,7 +6,7 @@ from typing import Any
 from tornado.web import Application
 
 import kworkspace.share
-from kworkspace.hub.api import auth, gateway, groups, hub, keys, pages, servers, users
+from kworkspace.hub.api import auth, gateway, groups, hub, invites, keys, pages, servers, users
 from kworkspace.hub.api.base import NotFoundHandler
 from kworkspace.hub.api.domain import Domain
 
@@ -38,6 +38,8 @@ def make_application(domain: Domain, base_url: str) -> Application:
         rf"{_USER}/tokens": users.UserTokensHandler,
         rf"{_USER}/keys": keys.KeysHandler,
         rf"{_USER}/keys/(?P<key_id>[^/]+)": keys.KeyHandler,
+        rf"{_USER}/invites": invites.InvitesHandler,
+        rf"{_USER}/invites/(?P<invite_id>[^/]+)": invites.InviteHandler,
         r"/groups": groups.GroupsHandler,
         _GROUP: groups.GroupHandler,
         rf"{_GROUP}/users": groups.GroupUsersHandler,
@@ -47,6 +49,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         r"/auth/challenge": auth.ChallengeHandler,
         r"/auth/token": auth.TokenHandler,
         r"/gateway/authorize": gateway.AuthorizeHandler,
+        r"/gateway/invites": invites.InviteClaimsHandler,
         r"/gateway/sessions": gateway.SessionsHandler,
         _SESSION: gateway.SessionHandler,
         rf"{_SESSION}/server": gateway.SessionServerHandler,

@@ -139,6 +139,21 @@ class SSHKey(Base):
     __mapper_args__ = {"confirm_deleted_rows": False}
 
 
+class Invite(Base):
+    """An invitation that is open, as the SHA-256 of its code; used up, its row is gone."""
+
+    __tablename__ = "invites"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=_new_id)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    by: Mapped[str] = mapped_column(String(255))
+    created: Mapped[datetime]
+    expires: Mapped[datetime] = mapped_column(index=True)
+
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
 class Group(Base):
     """A named set of users."""
 

@@ -34,6 +34,8 @@ from kworkspace.hub.db.store import Store
 from kworkspace.hub.driver import Driver
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
+from kworkspace.hub.guesses import Guesses
+from kworkspace.hub.invites import Invites
 from kworkspace.hub.keys import MOST_KEYS, Keys
 from kworkspace.hub.leases import Leases
 from kworkspace.hub.login import SignIn
@@ -423,11 +425,21 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
         exits.push_async_callback(consequences.aclose)
         await consequences.begin()
         readmodel.on_change = consequences.changed
+        keys = Keys(**common, authenticator=authenticator, clock=clock)
         domain = Domain(
             readmodel=readmodel,
             admission=admission,
             people=people,
-            keys=Keys(**common, authenticator=authenticator, clock=clock),
+            keys=keys,
+            invites=Invites(
+                store=store,
+                audit=audit,
+                authenticator=authenticator,
+                keys=keys,
+                guesses=Guesses(bus=bus, seconds=clock.seconds),
+                door_key=DoorKey(DOOR_KEY),
+                clock=clock,
+            ),
             groups=Groups(**common),
             servers=servers,
             tokens=tokens,

@@ -154,3 +154,13 @@ async def test_more_users_than_a_page(admin: Administration) -> None:
     names = [f"user-{number:03}" for number in range(250)]
     await admin.add_users(NewUsers(usernames=names))
     assert [user.name for user in await admin.users()] == sorted([*names, "ada", "alice", "bob"])
+
+
+async def test_invitations(admin: Administration) -> None:
+    made = await admin.invite("alice", 3600)
+    [shown] = await admin.invites("alice")
+    assert (shown.id, shown.expires) == (made.id, made.expires)
+    await admin.revoke_invite("alice", made.id)
+    assert await admin.invites("alice") == []
+    with pytest.raises(NotFound):
+        await admin.revoke_invite("alice", made.id)
