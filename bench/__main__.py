@@ -1,4 +1,4 @@
-"""`./xtask bench [FIGURE ...] [--postgres] [--sizes N,N] [--json FILE]`: a table, and the JSON."""
+"""`./xtask bench [FIGURE ...] [OPTION ...]`: prints a table, writes the JSON."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.command import command_times
 from bench.hubs import on_postgres
+from bench.recovery import AWAY_SECONDS, recovery
 from bench.replicas import hubs
 from bench.report import Figure, table, write_json
 from bench.scale import requests, start_and_memory
@@ -23,6 +24,7 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "requests": requests,
     "hubs": hubs,
     "spawn": spawn,
+    "recovery": recovery,
 }
 DEFAULT_JSON = Path(__file__).parent.parent / ".bench" / "figures.json"
 
@@ -40,10 +42,20 @@ def main() -> None:
         type=_sizes,
         default=SIZES,
         metavar="N,N",
-        help="how many workspaces `spawn` starts at once; default: %(default)s",
+        help=f"how many workspaces `spawn` starts at once; default: {','.join(map(str, SIZES))}",
+    )
+    parser.add_argument(
+        "--away",
+        type=float,
+        default=AWAY_SECONDS,
+        metavar="SECONDS",
+        help="how long the API server is gone in `recovery`; default: %(default)g",
     )
     given = parser.parse_args()
-    groups = GROUPS | {"spawn": partial(spawn, given.sizes)}
+    groups = GROUPS | {
+        "spawn": partial(spawn, given.sizes),
+        "recovery": partial(recovery, given.away),
+    }
     figures: list[Figure] = []
     with on_postgres() if given.postgres else nullcontext():
         for name in given.figure or GROUPS:

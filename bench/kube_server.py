@@ -1,7 +1,7 @@
 """The tests' API server as a process of its own, which does what the bench tells it.
 
 Words come by stdin, a line each, and each is answered with a line of JSON: `cut` ends every watch,
-`down` and `up` have nobody listen and listen again, `expire N` answers the next N watches with 410,
+`down` and `up` have nobody listen and listen again, `expire N` answers the next N watches of pods with 410,
 `end NAME...` deletes pods as somebody else would, also while nobody listens.
 """
 
@@ -81,7 +81,7 @@ async def _do(cluster: Cluster, words: list[str]) -> None:
             await cluster._listen()  # noqa: SLF001
         case ["expire", number]:
             cluster.compact()
-            cluster.faults.expire_next(int(number))
+            cluster.faults.expire_next(int(number), kind="pods")
             cluster.faults.drop_watches()
         case ["end", *names]:
             for name in names:
