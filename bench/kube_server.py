@@ -1,8 +1,8 @@
 """The tests' API server as a process of its own, which does what the bench tells it.
 
 Words come by stdin, a line each, and each is answered with a line of JSON: `cut` ends every watch,
-`down` and `up` have nobody listen and listen again, `expire N` answers the next N watches of pods with 410,
-`end NAME...` deletes pods as somebody else would, also while nobody listens.
+`down` and `up` have nobody listen and listen again, `expire N` answers the next N watches of pods
+with 410, `end NAME...` deletes pods as somebody else would, also while nobody listens.
 """
 
 import argparse

@@ -34,7 +34,7 @@ sys.path.append({root!r})
 from pathlib import Path
 from bench import lag_probe
 import kworkspace.hub.lag
-kworkspace.hub.lag.watch = lambda: lag_probe.watch(Path({lag!r}))
+kworkspace.hub.lag.watch = lambda *_: lag_probe.watch(Path({lag!r}))
 c.Hub.spawner_class = "kworkspace.spawners.kube.KubeSpawner"
 c.Hub.concurrent_spawn_limit = 0
 c.Hub.slow_spawn_timeout = 300

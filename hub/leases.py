@@ -107,8 +107,12 @@ class Leases:
         Raises:
             LeaseLost: it is not.
         """
-        if await queries.holder_of(session, name) != self.holder:
+        if not await self.held_in(session, [name]):
             raise LeaseLost(name)
+
+    async def held_in(self, session: AsyncSession, names: Collection[str]) -> Collection[str]:
+        """Return which leases are still ours; they stay so until the transaction ends."""
+        return await queries.held(session, names, self.holder)
 
     @retried
     async def release(self, name: str) -> None:

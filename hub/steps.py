@@ -8,7 +8,7 @@ it: who is late changes nothing.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,9 +24,10 @@ from kworkspace.hub.db.changes import Changes
 from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.failpoints import Failpoint, failpoint
-from kworkspace.hub.leases import Leases, server_lease
+from kworkspace.hub.leases import LeaseLost, Leases, server_lease
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
+from kworkspace.hub.together import Together
 from kworkspace.spawners.base import Running, Spawner, Workspace, call_hook
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Steps:
         self._leases = leases
         self._clock = clock
         self._tasks = Tasks()
+        self._commit_ready = Together(self._commit_all_ready, self._tasks)
 
     async def aclose(self) -> None:
         """Stop working."""
@@ -107,7 +109,8 @@ class Steps:
         outcome = work.result()
         failpoint(Failpoint.SPAWNER_START_AFTER)
         if isinstance(outcome, Running):
-            await self._commit_ready(row, outcome)
+            if await self._commit_ready((row, outcome)):
+                log.info("Server %s of %s is ready", row.name or "(default)", row.user)
             return "ready"
         await self._fail(row, outcome)
         return "failed"
@@ -153,19 +156,35 @@ class Steps:
         return workspace if changed is None else changed
 
     @retried
-    async def _commit_ready(self, row: ServerRow, running: Running) -> None:
+    async def _commit_all_ready(
+        self, started: Sequence[tuple[ServerRow, Running]]
+    ) -> Sequence[bool | Exception]:
+        """Write that servers are ready; False of those of which a newer request has decided."""
         async with self._store.begin() as session:
-            server = await self._required(session, row)
-            if server is None:
-                return
-            now = self._clock()
-            server.state = ServerState.READY
-            server.started = server.last_activity = now
-            _place(server, running)
-            self._audit.record(session, "server.ready", user=row.user, server=row.name)
+            leases = [server_lease(row.id) for row, _ in started]
+            ours = await self._leases.held_in(session, leases)
+            servers = await queries.get_many(session, [row.id for row, _ in started])
+            outcomes = [
+                self._ready(session, row, servers.get(row.id), running)
+                if lease in ours
+                else LeaseLost(lease)
+                for lease, (row, running) in zip(leases, started, strict=True)
+            ]
             failpoint(Failpoint.READY_BEFORE_COMMIT)
         failpoint(Failpoint.READY_AFTER_COMMIT)
-        log.info("Server %s of %s is ready", row.name or "(default)", row.user)
+        return outcomes
+
+    def _ready(
+        self, session: AsyncSession, row: ServerRow, server: db.Server | None, running: Running
+    ) -> bool:
+        server = self._as_begun(row, server)
+        if server is None:
+            return False
+        server.state = ServerState.READY
+        server.started = server.last_activity = self._clock()
+        _place(server, running)
+        self._audit.record(session, "server.ready", user=row.user, server=row.name)
+        return True
 
     async def _fail(self, row: ServerRow, reason: str) -> None:
         await self.end(row)
@@ -307,6 +326,12 @@ class Steps:
         """
         await self._leases.require(session, server_lease(row.id))
         server = await queries.get(session, row.id)
+        return self._as_begun(row, server, same_generation=same_generation)
+
+    def _as_begun(
+        self, row: ServerRow, server: db.Server | None, *, same_generation: bool = True
+    ) -> db.Server | None:
+        """Return what was found of a server if it is as the step began with it."""
         if (
             server is not None
             and server.state is row.state

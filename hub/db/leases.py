@@ -37,10 +37,10 @@ async def claim(
     return set(await session.scalars(statement.returning(Lease.name)))
 
 
-async def holder_of(session: AsyncSession, name: str) -> str | None:
-    """Return who has a lease, over or not, or None; locked until the transaction ends."""
-    query = select(Lease.holder).where(Lease.name == name).with_for_update()
-    return (await session.scalars(query)).one_or_none()
+async def held(session: AsyncSession, names: Collection[str], holder: str) -> Collection[str]:
+    """Return which leases a holder has, over or not; locked until the transaction ends."""
+    query = select(Lease.name).where(Lease.name.in_(names), Lease.holder == holder)
+    return set(await session.scalars(query.order_by(Lease.name).with_for_update()))
 
 
 async def renew(

@@ -47,8 +47,7 @@ async def test_claim(store: Store) -> None:
     assert not await claim(store, "a", "us")
     assert await claim(store, "dcba", "us") == "bd"
     async with store.begin() as session:
-        assert await queries.holder_of(session, "a") == "them"
-        assert await queries.holder_of(session, "x") is None
+        assert await queries.held(session, ["a", "b", "c", "x"], "them") == {"a", "c"}
 
 
 @pytest.mark.usefixtures("some")
