@@ -10,6 +10,7 @@ all of it with a direct connection, and fails when an asyncssh does it different
 """
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 import asyncssh
@@ -30,6 +31,8 @@ TO_WORKSPACE = frozenset(
 )
 TO_USER = frozenset({"exit-status", "exit-signal", "xon-xoff", EOW})
 STARTS = frozenset({"shell", "exec", "subsystem"})
+_TELLING = STARTS | {"pty-req"}
+_TELLING_SECONDS = 2.0
 
 _KEEPALIVE = "keepalive@openssh.com"
 _MAX_WAITING_REQUESTS = 1000
@@ -92,6 +95,7 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
         self._has_pty = False
         self._started = False
         self._has_exited = False
+        self._told_kind = asyncio.Event()
         self._close_request: tuple[int, int, SSHPacket] | None = None
 
     @property
@@ -103,6 +107,15 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
     def has_pty(self) -> bool:
         """Whether a terminal was asked for, be it in a request that still waits."""
         return self._has_pty or any(name == "pty-req" for name, _, _ in self._request_queue)
+
+    async def wants_terminal(self) -> bool:
+        """Whether it is for a terminal, as soon as a request tells.
+
+        A client that first waits for the answer to another request is taken to want none.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._told_kind.wait(), _TELLING_SECONDS)
+        return self.has_pty
 
     @property
     def has_closed(self) -> bool:
@@ -193,6 +206,8 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
         ):
             raise asyncssh.ProtocolError("Too many channel requests")
         self._process_request(kind, sequence, packet)
+        if self._request_queue and self._request_queue[-1][0] in _TELLING:
+            self._told_kind.set()
 
     def _receive_close(self, kind: int, sequence: int, packet: SSHPacket) -> None:
         """Let the workspace close first, when there is one: its exit status is still to come.

@@ -6,6 +6,7 @@ memory is bounded by the windows. The workspace's end is passed on in the worksp
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import asyncssh
@@ -33,8 +34,10 @@ class Backstage(Protocol):
 
     tasks: Tasks
 
-    async def workspace(self, show: "Show") -> asyncssh.SSHClientConnection:
-        """Return the connection to the workspace, started if need be.
+    async def workspace(
+        self, show: "Show", wants_terminal: Callable[[], Awaitable[bool]]
+    ) -> asyncssh.SSHClientConnection:
+        """Return the connection to the workspace, started if need be and if it may.
 
         Raises:
             KworkspaceError: there is none to be had; the message is for the user.
@@ -91,7 +94,7 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         self._pass_request()
 
     async def _open(self) -> None:
-        conn = await self._session.workspace(self._show)
+        conn = await self._session.workspace(self._show, self.user.wants_terminal)
         workspace = WorkspaceChannel(conn, self)
         await workspace.open(_WorkspaceSide(self, workspace))
         self._workspace = workspace

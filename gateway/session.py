@@ -6,7 +6,7 @@ into the workspace that all channels share. It decides nothing about who may do 
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import asyncssh
@@ -14,7 +14,7 @@ import asyncssh
 from kworkspace.cli.client import calls
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
-from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, StartFailed
+from kworkspace.cli.client.errors import Conflict, HubUnreachable, KworkspaceError, StartFailed
 from kworkspace.cli.client.names import parse_login
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
@@ -23,7 +23,7 @@ from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
 from kworkspace.gateway.hub import AWAY, backoff, patient
 from kworkspace.gateway.relay import SessionRelay, Show
-from kworkspace.gateway.texts import RESTARTING, plain
+from kworkspace.gateway.texts import RESTARTING, plain, stopped
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,11 @@ MAX_CHANNELS = 100
 """Channels, forwards among them, that one connection may have open at one time."""
 MAX_LISTENERS = 100
 """Listeners (ssh -R) that one connection may ask for."""
+
+
+class NotStarted(Conflict):
+    """The workspace does not run, and this channel may not start it."""
+
 
 _Outcome = asyncssh.SSHClientConnection | KworkspaceError
 
@@ -64,6 +69,7 @@ class Session:
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._opened = asyncio.get_running_loop().create_future()
         self._told_to_end = ""
+        self._start_on_connect: m.StartOnConnect = "always"
         self._active = asyncio.get_running_loop().time()
         self._watchers: list[Show] = []
         self._early: asyncio.Task[_Outcome] | None = None
@@ -89,6 +95,7 @@ class Session:
             self.cut(error.message)
         else:
             self.id = session.id
+            self._start_on_connect = session.start_on_connect
             log.info("Session %s of %s opened", self.id, self.name)
             if session.server.ready:
                 self._early = self.tasks.spawn(self._attempt(self._connect()), "early connect")
@@ -98,21 +105,48 @@ class Session:
                 self._opened.cancel()
                 self.cut("The session could not be opened; tell your administrator.")
 
-    async def workspace(self, show: Show) -> asyncssh.SSHClientConnection:
-        """Return the connection into the workspace, started if need be.
+    async def workspace(
+        self, show: Show, wants_terminal: Callable[[], Awaitable[bool]] | None = None
+    ) -> asyncssh.SSHClientConnection:
+        """Return the connection into the workspace, started if need be and if it may.
 
         Args:
             show: called with each new line of progress while it starts.
+            wants_terminal: whether it is for a terminal; it is not, without.
 
         Raises:
             KworkspaceError: there is none to be had; the message is for the user.
         """
         await asyncio.shield(self._opened)
+        if self._up is not None and self._up.done() and _usable(self._up.result()):
+            return await self._outcome(self._up, show)
+        start = self._start_on_connect == "always" or (
+            self._start_on_connect == "interactive"
+            and wants_terminal is not None
+            and await wants_terminal()
+        )
+        up = self._bringing_up(start=start)
+        try:
+            return await self._outcome(up, show)
+        except NotStarted:
+            if not start:
+                raise
+        # It was another channel's, which may not start it.
+        return await self._outcome(self._bringing_up(start=True), show)
+
+    def _bringing_up(self, *, start: bool) -> asyncio.Task[_Outcome]:
+        """Return the task that brings it up: one for all channels."""
         if self._up is None or (self._up.done() and not _usable(self._up.result())):
-            self._up = self.tasks.spawn(self._attempt(self._bring_up()), "bring up workspace")
+            work = self._attempt(self._bring_up(start=start))
+            self._up = self.tasks.spawn(work, "bring up workspace")
+        return self._up
+
+    async def _outcome(
+        self, up: asyncio.Task[_Outcome], show: Show
+    ) -> asyncssh.SSHClientConnection:
         self._watchers.append(show)
         try:
-            outcome = await asyncio.shield(self._up)
+            outcome = await asyncio.shield(up)
         finally:
             self._watchers.remove(show)
         if isinstance(outcome, KworkspaceError):
@@ -130,19 +164,24 @@ class Session:
             log.warning("Session %s: %s", self.id, error.message)
             return error
 
-    async def _bring_up(self) -> asyncssh.SSHClientConnection:
+    async def _bring_up(self, *, start: bool) -> asyncssh.SSHClientConnection:
         if self._early is not None:
             early, self._early = await self._early, None
             if not isinstance(early, KworkspaceError) and not early.is_closed():
                 return early
-        await patient(self._hub, calls.start_session_server(self.id))
-        await self._follow_start()
+        if start:
+            await patient(self._hub, calls.start_session_server(self.id))
+        await self._follow_start(started=start)
         return await self._connect()
 
-    async def _follow_start(self) -> None:
+    async def _follow_start(self, *, started: bool) -> None:
         """Wait until the workspace is ready, also over a restart of the hub.
 
+        Args:
+            started: false follows a start only if somebody else has made one.
+
         Raises:
+            NotStarted: nobody has.
             StartFailed: with the spawner's reason and what to do.
         """
         seen: set[str] = set()
@@ -152,6 +191,8 @@ class Session:
             try:
                 async with aclosing(self._hub.stream(calls.session_progress(self.id))) as stream:
                     async for event in stream:
+                        if event.failed and not started and not seen:
+                            raise NotStarted(stopped(self._request.login, self._start_on_connect))
                         if event.failed:
                             raise StartFailed(_failure(event.message))
                         # That it is ready is news only to who has seen it start.

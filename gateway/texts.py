@@ -9,6 +9,8 @@ import sys
 import unicodedata
 
 from kworkspace.cli.client.json_log import JsonFormatter
+from kworkspace.cli.client.models import StartOnConnect
+from kworkspace.cli.client.names import parse_login
 
 RESTARTING = "The hub is restarting; try again in a few seconds."
 SHUTTING_DOWN = "The gateway is shutting down; your workspace keeps running."
@@ -32,6 +34,21 @@ def plain(text: str) -> str:
 
 def _code(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def stopped(login: str, start_on_connect: StartOnConnect) -> str:
+    """Return what is said of a workspace that this connection does not start.
+
+    Args:
+        login: the login name.
+        start_on_connect: which connections do.
+    """
+    ways = f"type `kworkspace start {parse_login(login).server}".rstrip() + "`"
+    if start_on_connect == "interactive":
+        ways = f"connect with a terminal (ssh -t), or {ways}"
+    return (
+        f"The workspace is stopped, and this connection does not start it: {ways}, then try again."
+    )
 
 
 class PlainFormatter(logging.Formatter):

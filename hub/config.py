@@ -15,6 +15,7 @@ from traitlets.config import Application
 from kworkspace.authenticators.base import Authenticator
 from kworkspace.cli.client.challenge import normal_url
 from kworkspace.cli.client.errors import BadRequest
+from kworkspace.cli.client.models import StartOnConnect
 from kworkspace.cli.client.names import parse_user_name
 from kworkspace.hub.api.addresses import trusted_networks
 from kworkspace.hub.groups import parse_group_name
@@ -26,6 +27,7 @@ from kworkspace.spawners.base import Spawner
 _LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
 _PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_STARTS: tuple[StartOnConnect, ...] = ("never", "interactive", "always")
 _SERVICE_KEYS = {"name", "command", "environment", "cwd", "admin", "api_token_file"}
 
 
@@ -191,6 +193,14 @@ class HubOptions(Application):
         """Return the address of `bind_url` or `ssh_bind_url`, parsed."""
         url: str = getattr(self, trait)
         return urlsplit(url)
+
+    start_on_connect = Enum(
+        _STARTS,
+        default_value=_STARTS[-1],
+        help="""Which connections through the gateway start a workspace that does not run:
+        `always`, all of them; `interactive`, those with a terminal (`ssh NAME@HUB`, `ssh -t`);
+        `never`, none. The others are told how it is started.""",
+    ).tag(config=True)
 
     spawner_class = EntryPointType(
         "local",

@@ -37,6 +37,7 @@ from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.proofs import decode_field, session_id_of
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.servers import AlreadyRunning, Servers
+from kworkspace.hub.session_policy import SessionPolicy
 
 SILENCE_SECONDS = 120.0
 MAX_IDLE = 30 * 86400.0
@@ -62,6 +63,7 @@ class Sessions:
         door_key: the gateway's host key.
         clock: now.
         welcome: makes the row of a user who has none yet.
+        policy: what the options say of sessions.
         seconds: a clock that only goes forward, in seconds.
     """
 
@@ -79,6 +81,7 @@ class Sessions:
         door_key: DoorKey,
         clock: Clock,
         welcome: Callable[[str], Awaitable[None]],
+        policy: SessionPolicy = SessionPolicy(),  # noqa: B008  frozen
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -93,6 +96,7 @@ class Sessions:
         self._clock = clock
         self._welcome = welcome
         self._seconds = seconds
+        self.policy = policy
         self._unheard: dict[str, tuple[datetime, float]] = {}
 
     def authorize(self, request: AuthorizeRequest) -> None:

@@ -300,12 +300,19 @@ class SessionRequest(OwnStruct, frozen=True, kw_only=True):
     client_version: str = ""
 
 
+StartOnConnect = Literal["never", "interactive", "always"]
+
+
 class Session(OwnStruct, frozen=True, kw_only=True):
-    """One SSH connection through the gateway, as the hub keeps it."""
+    """One SSH connection through the gateway, as the hub keeps it.
+
+    `start_on_connect` says which channels start the workspace: none, those with a terminal, all.
+    """
 
     id: str
     user: str
     server: Server
+    start_on_connect: StartOnConnect = "always"
 
 
 class CertificateRequest(OwnStruct, frozen=True, kw_only=True):

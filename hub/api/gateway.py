@@ -39,7 +39,8 @@ class SessionsHandler(BaseHandler):
         self.about(request.login, request.address)
         id, server = await self.domain.sessions.open(request)
         view = server_view(server, self.domain.api_prefix)
-        self.reply(Session(id=id, user=server.user, server=view), 201)
+        start = self.domain.sessions.policy.start_on_connect
+        self.reply(Session(id=id, user=server.user, server=view, start_on_connect=start), 201)
 
 
 class SessionHandler(BaseHandler):

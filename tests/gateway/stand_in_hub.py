@@ -63,6 +63,7 @@ class StandInHub:
         sessions: the open sessions, by id.
         ended: the reasons of the ended ones, by id.
         proofs: every session request whose proof was good.
+        start_on_connect: what it says of that.
     """
 
     def __init__(self, authority: asyncssh.SSHKey) -> None:
@@ -78,6 +79,7 @@ class StandInHub:
         self.sessions: dict[str, str] = {}
         self.ended: dict[str, str] = {}
         self.proofs: list[m.SessionRequest] = []
+        self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
         self._streams: list[asyncio.Queue[m.Command]] = []
         self._loop = asyncio.new_event_loop()
@@ -187,7 +189,10 @@ class StandInHub:
         id = str(uuid.uuid4())
         self.sessions[id] = login.user
         self.proofs.append(asked)
-        session = m.Session(id=id, user=login.user, server=self._server(login.user))
+        server = self._server(login.user)
+        session = m.Session(
+            id=id, user=login.user, server=server, start_on_connect=self.start_on_connect
+        )
         return _json(session, 201)
 
     def _check_door(self, asked: m.SessionRequest, session_id: bytes) -> None:
@@ -234,6 +239,9 @@ class StandInHub:
         await response.prepare(request)
         if server.state is m.ServerState.READY:
             await _event(response, m.Progress(progress=100, message="Ready", ready=True))
+            return response
+        if server.state is m.ServerState.STOPPED:
+            await _event(response, m.Progress(progress=100, message="it is stopped", failed=True))
             return response
         for event in server.script:
             if event.ready or event.failed:

@@ -47,6 +47,7 @@ from kworkspace.hub.reconcile import Reconciler
 from kworkspace.hub.run import _templates
 from kworkspace.hub.scopes import Role
 from kworkspace.hub.servers import Limits, Servers
+from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.tokens import Tokens
@@ -304,6 +305,7 @@ class Setting:
         default_factory=lambda: {"alice": [], "bob": [], "ada": []}
     )
     limits: Limits = field(default_factory=Limits)
+    policy: SessionPolicy = field(default_factory=SessionPolicy)
     world: dict[str, Running] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     authenticator: Mapping[str, Any] = field(default_factory=dict)
@@ -393,6 +395,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             door_key=DoorKey(DOOR_KEY),
             clock=clock,
             welcome=people.welcome,
+            policy=setting.policy,
             seconds=clock.seconds,
         )
         sign_in = SignIn(

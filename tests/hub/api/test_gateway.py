@@ -15,6 +15,7 @@ from kworkspace.cli.client import calls, models
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.hub.db import models as db
 from kworkspace.hub.servers import Limits
+from kworkspace.hub.session_policy import SessionPolicy
 from tests.hub import conftest
 from tests.hub.api.conftest import OpenWeb, Reply, Web, signed_login
 from tests.hub.conftest import KeyFile, OpenParts, held_by, until
@@ -67,6 +68,14 @@ async def test_open(web: Web, gateway: str, keys: Keys) -> None:
     assert reply.status == 201
     assert (reply.json["user"], reply.json["server"]["status"]) == ("alice", "stopped")
     assert ("session.open", "ok", "service gateway", "alice") in await web.parts.events()
+
+
+async def test_what_a_gateway_is_told(open_hub: OpenParts, open_web: OpenWeb, keys: Keys) -> None:
+    policy = SessionPolicy(start_on_connect="never")
+    web = open_web(await open_hub(users={"alice": [keys["ed25519"].line]}, policy=policy))
+    login = signed_login(keys["ed25519"], "alice")
+    reply = await web("POST", SESSIONS, await web.parts.service_token("gateway"), json=login)
+    assert reply.json["start_on_connect"] == "never"
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
