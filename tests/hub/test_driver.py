@@ -246,17 +246,17 @@ async def test_late_actor_is_fenced_by_the_lease(
 async def test_late_actor_is_fenced_by_the_generation(parts: Parts) -> None:
     """The result of a start that a newer request has overtaken in the database is not written."""
     answers: asyncio.Queue[object] = asyncio.Queue()
-    required = parts.steps._required
+    commit = parts.steps._commit_ready
 
-    async def observe(*args: Any, **kwargs: Any) -> Any:
-        answers.put_nowait(await required(*args, **kwargs))
+    async def observe(started: Any) -> Any:
+        answers.put_nowait(await commit(started))
         await forever()
 
     async def overtake() -> None:
         async with parts.store.begin() as session:  # another hub, whose news are still on the way
             await session.execute(text("UPDATE servers SET generation = 7"))
 
-    parts.steps._required = observe  # type: ignore[method-assign]
+    parts.steps._commit_ready = observe  # type: ignore[assignment]
     go_on = asyncio.Event()
     parts.spawner.behaviour = held_by(go_on)
     await parts.servers.start("alice", "")
@@ -264,7 +264,7 @@ async def test_late_actor_is_fenced_by_the_generation(parts: Parts) -> None:
     await overtake()
     go_on.set()
     async with asyncio.timeout(DEADLINE):
-        assert await answers.get() is None
+        assert await answers.get() is False
 
 
 async def test_work_that_another_hub_holds_is_left_to_it(parts: Parts) -> None:
