@@ -23,11 +23,12 @@ from kworkspace.cli.client.errors import (
     KworkspaceError,
     NotFound,
 )
-from kworkspace.cli.client.names import parse_login
+from kworkspace.cli.client.names import INVITE, parse_login
 from kworkspace.gateway.certificate import offered_line, pass_certificates
 from kworkspace.gateway.channels import UserChannel
 from kworkspace.gateway.host_key import sign_door
 from kworkspace.gateway.hub import AWAY, patient
+from kworkspace.gateway.invite import Guest, GuestChannel
 from kworkspace.gateway.proof import Proof, keep_proof
 from kworkspace.gateway.relay import SessionRelay
 from kworkspace.gateway.session import Session
@@ -49,6 +50,7 @@ class House(Protocol):
     hub: AsyncClient
     instance: str
     host_key: asyncssh.SSHKey
+    door: m.SSHDoor | None
 
     def arrive(self, visitor: "Visitor") -> bool:
         """A connection came; False when there are too many that have not logged in."""
@@ -56,7 +58,7 @@ class House(Protocol):
     def enter(self, visitor: "Visitor", session: Session) -> bool:
         """A login completed; False when that user has too many sessions."""
 
-    def depart(self, visitor: "Visitor", session: Session | None, reason: str) -> None:
+    def depart(self, visitor: "Visitor", session: Session | Guest | None, reason: str) -> None:
         """A connection ended."""
 
 
@@ -70,6 +72,7 @@ class Visitor(asyncssh.SSHServer):
         self._granted: set[tuple[str, str]] = set()
         self._proof: Proof | None = None
         self._session: Session | None = None
+        self._guest: Guest | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A TCP connection came."""
@@ -82,7 +85,7 @@ class Visitor(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         """It ended, however."""
         reason = "the user disconnected" if exc is None else plain(str(exc))
-        self._house.depart(self, self._session, reason)
+        self._house.depart(self, self._session or self._guest, reason)
 
     def begin_auth(self, username: str) -> bool:
         """Everybody must authenticate."""
@@ -100,7 +103,9 @@ class Visitor(asyncssh.SSHServer):
         """
         self._proof = None
         line = offered_line(key)
-        if (username, line) not in self._granted:
+        if username == INVITE and "-cert-v" in line.partition(" ")[0]:
+            return False  # what can be added is a key
+        if username != INVITE and (username, line) not in self._granted:
             self._offers += 1
             if self._offers > MAX_OFFERS:
                 raise asyncssh.DisconnectError(
@@ -150,6 +155,9 @@ class Visitor(asyncssh.SSHServer):
             conn.disconnect(asyncssh.DISC_BY_APPLICATION, "The login could not be verified.")
             return
         door_signature = sign_door(self._house.host_key, proof.session_id)
+        if proof.login == INVITE:
+            self._receive_guest(conn, proof, door_signature)
+            return
         version = conn.get_extra_info("client_version", "")
         request = m.SessionRequest(
             gateway=self._house.instance,
@@ -171,8 +179,28 @@ class Visitor(asyncssh.SSHServer):
         self._session = session
         self._session.tasks.spawn(self._session.open(), "open session")
 
-    def session_requested(self) -> tuple[UserChannel, SessionRelay] | bool:
+    def _receive_guest(
+        self, conn: asyncssh.SSHServerConnection, proof: Proof, door_signature: bytes
+    ) -> None:
+        """Let somebody in who has nothing but an invitation, and stays a stranger."""
+        claim = m.InviteClaim(
+            code="",
+            confirm=False,
+            public_key=proof.public_key,
+            signed=b64encode(proof.signed).decode("ascii"),
+            signature=b64encode(proof.signature).decode("ascii"),
+            door_signature=b64encode(door_signature).decode("ascii"),
+            address=self.address,
+        )
+        self._guest = Guest(house=self._house, conn=conn, claim=claim)
+
+    def session_requested(
+        self,
+    ) -> tuple[UserChannel, SessionRelay] | tuple[UserChannel, GuestChannel] | bool:
         """A session channel: open at once, so that the start can be seen in it."""
+        if self._guest is not None:
+            channel = self._guest.channel()
+            return channel.user, channel
         if self._session is None:
             return False
         relay = self._session.relay()

@@ -19,6 +19,7 @@ from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.endings import Endings
 from kworkspace.gateway.hub import backoff
+from kworkspace.gateway.invite import Guest
 from kworkspace.gateway.session import Session
 from kworkspace.gateway.strangers import Strangers
 from kworkspace.gateway.texts import SHUTTING_DOWN
@@ -45,6 +46,7 @@ class House:
         self.hub = hub
         self.instance = instance
         self.host_key = host_key
+        self.door: m.SSHDoor | None = None
         self.tasks = Tasks()
         self._strangers: Strangers[Visitor] = Strangers()
         self._sessions: set[Session] = set()
@@ -58,6 +60,7 @@ class House:
         Args:
             door: how people reach this gateway.
         """
+        self.door = door
         self.tasks.spawn(self._report(door), "report")
         self.tasks.spawn(self._obey(), "commands")
         self.tasks.spawn(self._endings.run(), "endings")
@@ -80,10 +83,12 @@ class House:
         self._sessions.add(session)
         return True
 
-    def depart(self, visitor: Visitor, session: Session | None, reason: str) -> None:
+    def depart(self, visitor: Visitor, session: Session | Guest | None, reason: str) -> None:
         """Let a session go, and tell the hub."""
         self._strangers.discard(visitor)
-        if session is not None:
+        if isinstance(session, Guest):
+            self.tasks.spawn(session.aclose(), "close an invitation's session")
+        elif session is not None:
             self.tasks.spawn(self._close(session, reason), "close session")
 
     async def _close(self, session: Session, reason: str) -> None:

@@ -12,7 +12,9 @@ from asyncssh.packet import SSHPacket
 
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.challenge import door_text
+from kworkspace.cli.client.models import SSHDoor
 from kworkspace.gateway import door
+from kworkspace.gateway.invite import Guest
 from kworkspace.gateway.session import Session
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ class House:
     def __init__(self, hub: AsyncClient, host_key: asyncssh.SSHKey) -> None:
         self.hub = hub
         self.host_key = host_key
+        self.door: SSHDoor | None = None
         self.entered = 0
         self.left = asyncio.Event()
 
@@ -135,7 +138,7 @@ class House:
         self.entered += 1
         return True
 
-    def depart(self, visitor: door.Visitor, session: Session | None, reason: str) -> None:
+    def depart(self, visitor: door.Visitor, session: Session | Guest | None, reason: str) -> None:
         """Somebody left."""
         self.left.set()
 
