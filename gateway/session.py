@@ -7,35 +7,30 @@ into the workspace that all channels share. It decides nothing about who may do 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 
 import asyncssh
 
 from kworkspace.cli.client import calls
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
-from kworkspace.cli.client.errors import Conflict, HubUnreachable, KworkspaceError, StartFailed
+from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError
 from kworkspace.cli.client.names import parse_login
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
 from kworkspace.gateway.backward import join_agents, listen
 from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
-from kworkspace.gateway.hub import AWAY, backoff, patient
+from kworkspace.gateway.hub import AWAY, patient
 from kworkspace.gateway.relay import SessionRelay, Show
+from kworkspace.gateway.starting import NotStarted, follow_start
 from kworkspace.gateway.texts import RESTARTING, plain, stopped
 
 log = logging.getLogger(__name__)
 
-START_PATIENCE_SECONDS = 60.0
 MAX_CHANNELS = 100
 """Channels, forwards among them, that one connection may have open at one time."""
 MAX_LISTENERS = 100
 """Listeners (ssh -R) that one connection may ask for."""
-
-
-class NotStarted(Conflict):
-    """The workspace does not run, and this channel may not start it."""
 
 
 _Outcome = asyncssh.SSHClientConnection | KworkspaceError
@@ -171,47 +166,9 @@ class Session:
                 return early
         if start:
             await patient(self._hub, calls.start_session_server(self.id))
-        await self._follow_start(started=start)
+        refusal = None if start else stopped(self._request.login, self._start_on_connect)
+        await follow_start(self._hub, self.id, self._show, refusal)
         return await self._connect()
-
-    async def _follow_start(self, *, started: bool) -> None:
-        """Wait until the workspace is ready, also over a restart of the hub.
-
-        Args:
-            started: false follows a start only if somebody else has made one.
-
-        Raises:
-            NotStarted: nobody has.
-            StartFailed: with the spawner's reason and what to do.
-        """
-        seen: set[str] = set()
-        loop = asyncio.get_running_loop()
-        deadline, attempt = loop.time() + START_PATIENCE_SECONDS, 0
-        while True:
-            try:
-                async with aclosing(self._hub.stream(calls.session_progress(self.id))) as stream:
-                    async for event in stream:
-                        if event.failed and not started and not seen:
-                            raise NotStarted(stopped(self._request.login, self._start_on_connect))
-                        if event.failed:
-                            raise StartFailed(_failure(event.message))
-                        # That it is ready is news only to who has seen it start.
-                        if (
-                            event.message
-                            and event.message not in seen
-                            and (seen or not event.ready)
-                        ):
-                            seen.add(event.message)
-                            self._show(event.message)
-                            deadline, attempt = loop.time() + START_PATIENCE_SECONDS, 0
-                        if event.ready:
-                            return
-            except AWAY as error:
-                log.info("Session %s waits for the hub: %s", self.id, error.message)
-            if loop.time() > deadline:
-                raise HubUnreachable("The hub does not say how the start goes on")
-            await asyncio.sleep(backoff(attempt, 2.0))
-            attempt += 1
 
     def _show(self, line: str) -> None:
         for show in tuple(self._watchers):
@@ -356,12 +313,3 @@ class Session:
 
 def _usable(outcome: _Outcome) -> bool:
     return isinstance(outcome, asyncssh.SSHClientConnection) and not outcome.is_closed()
-
-
-def _failure(reason: str) -> str:
-    """Return reason and what to do; spawners write reasons with and without a full stop."""
-    reason = reason.rstrip(".") or "the hub gave no reason"
-    return (
-        f"Your workspace did not start: {reason}. Try again; if it stays like this, show this line"
-        " to your administrator."
-    )

@@ -47,6 +47,7 @@ TESTED_AS_A_WHOLE = {
         cli/options.py cli/waiting.py""",
     "gateway/test_relay.py": """
         gateway/endings.py gateway/flow.py gateway/workspace.py""",
+    "gateway/test_session.py": "gateway/starting.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",
     "hub/test_config_check.py": "hub/config.py",
