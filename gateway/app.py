@@ -6,6 +6,7 @@ reports. Only SIGTERM and SIGINT end it.
 
 import asyncio
 import logging
+import resource
 import signal
 import uuid
 
@@ -23,7 +24,6 @@ from kworkspace.ssh.version import SERVER_VERSION
 
 log = logging.getLogger(__name__)
 
-LOGIN_GRACE_SECONDS = 30
 KEEPALIVE_SECONDS = 15
 BACKLOG = 512
 
@@ -39,8 +39,12 @@ async def serve(settings: Settings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     host_key = load_or_make(settings.host_key)
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # two for each session
     async with _client(settings) as hub:
-        house = House(hub=hub, instance=str(uuid.uuid4()), host_key=host_key)
+        house = House(
+            hub=hub, instance=str(uuid.uuid4()), host_key=host_key, limits=settings.limits
+        )
         acceptor = await _listen(settings, host_key, house)
         door = m.SSHDoor(
             host=settings.public_host,
@@ -88,7 +92,7 @@ async def _listen(
             line_editor=False,
             encoding=None,
             compression_algs=None,
-            login_timeout=LOGIN_GRACE_SECONDS,
+            login_timeout=settings.limits.login_grace,
             keepalive_interval=KEEPALIVE_SECONDS,
             **modern_algorithms(),
         )

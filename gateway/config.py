@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kworkspace.gateway.limits import Limits
+
 DEFAULT_LISTEN = "127.0.0.1:2222"
+_DEFAULT = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Settings:
         public_port: the port under which they do; 0 means the one that it listens on.
         log_level: a level of `logging`.
         log_format: "text" or "json", an object per line.
+        limits: what it takes.
     """
 
     listen_host: str
@@ -37,6 +41,7 @@ class Settings:
     public_port: int
     log_level: str
     log_format: str
+    limits: Limits
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -49,6 +54,12 @@ def _address(text: str) -> tuple[str, int]:
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port, 0 to 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 10**9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 on")
     return int(text)
 
 
@@ -121,6 +132,27 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "text, or json: one object per line",
         choices=["text", "json"],
     )
+    add(
+        "--login-grace",
+        "KWORKSPACE_GATEWAY_LOGIN_GRACE",
+        str(_DEFAULT.login_grace),
+        "seconds within which who connects must have logged in",
+        type=_positive,
+    )
+    add(
+        "--max-strangers",
+        "KWORKSPACE_GATEWAY_MAX_STRANGERS",
+        str(_DEFAULT.strangers),
+        "connections that may be without a login at one time; when one more comes, another goes",
+        type=_positive,
+    )
+    add(
+        "--max-strangers-per-address",
+        "KWORKSPACE_GATEWAY_MAX_STRANGERS_PER_ADDRESS",
+        str(_DEFAULT.strangers_per_address),
+        "how many of these may come from one address",
+        type=_positive,
+    )
     return parser
 
 
@@ -143,4 +175,9 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         public_port=given.public_port,
         log_level=given.log_level,
         log_format=given.log_format,
+        limits=Limits(
+            login_grace=given.login_grace,
+            strangers=given.max_strangers,
+            strangers_per_address=given.max_strangers_per_address,
+        ),
     )

@@ -52,8 +52,8 @@ class House(Protocol):
     host_key: asyncssh.SSHKey
     door: m.SSHDoor | None
 
-    def arrive(self, visitor: "Visitor") -> bool:
-        """A connection came; False when there are too many that have not logged in."""
+    def arrive(self, visitor: "Visitor") -> None:
+        """A connection came."""
 
     def enter(self, visitor: "Visitor", session: Session) -> bool:
         """A login completed; False when that user has too many sessions."""
@@ -69,6 +69,7 @@ class Visitor(asyncssh.SSHServer):
         self._house = house
         self._conn: asyncssh.SSHServerConnection | None = None
         self._offers = 0
+        self._authenticates = False
         self._granted: set[tuple[str, str]] = set()
         self._proof: Proof | None = None
         self._session: Session | None = None
@@ -79,8 +80,7 @@ class Visitor(asyncssh.SSHServer):
         self._conn = conn
         acknowledge_quickly(conn)
         pass_certificates(conn)
-        if not self._house.arrive(self):
-            conn.abort()
+        self._house.arrive(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It ended, however."""
@@ -89,6 +89,7 @@ class Visitor(asyncssh.SSHServer):
 
     def begin_auth(self, username: str) -> bool:
         """Everybody must authenticate."""
+        self._authenticates = True
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -223,10 +224,21 @@ class Visitor(asyncssh.SSHServer):
         return self._session.listen(listen_host, listen_port)
 
     @property
+    def standing(self) -> int:
+        """How far they have come: 0 silent, 1 greets, 2 authenticates."""
+        greeted = self._conn is not None and bool(self._conn.get_extra_info("client_version"))
+        return 2 if self._authenticates else int(greeted)
+
+    @property
     def address(self) -> str:
         """The IP address that they came from."""
         peer = self._conn.get_extra_info("peername") if self._conn is not None else None
         return str(peer[0]) if peer else ""
+
+    def abort(self) -> None:
+        """Close the connection without a word."""
+        if self._conn is not None:
+            self._conn.abort()
 
     def send_away(self, reason: str) -> None:
         """Disconnect somebody who has not logged in yet."""

@@ -20,6 +20,7 @@ from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.endings import Endings
 from kworkspace.gateway.hub import backoff
 from kworkspace.gateway.invite import Guest
+from kworkspace.gateway.limits import Limits
 from kworkspace.gateway.session import Session
 from kworkspace.gateway.strangers import Strangers
 from kworkspace.gateway.texts import SHUTTING_DOWN
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
+WARN_SECONDS = 10.0
 MAX_SESSIONS = 64
 """Connections of one user at one time; each may hold `session.MAX_CHANNELS` channels."""
 
@@ -40,15 +42,25 @@ class House:
         hub: the REST client.
         instance: this process's name for the hub, a UUID.
         host_key: the gateway's own, which signs that a login was made here.
+        limits: what it takes.
     """
 
-    def __init__(self, *, hub: AsyncClient, instance: str, host_key: asyncssh.SSHKey) -> None:
+    def __init__(
+        self,
+        *,
+        hub: AsyncClient,
+        instance: str,
+        host_key: asyncssh.SSHKey,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+    ) -> None:
         self.hub = hub
         self.instance = instance
         self.host_key = host_key
         self.door: m.SSHDoor | None = None
         self.tasks = Tasks()
-        self._strangers: Strangers[Visitor] = Strangers()
+        self._strangers: Strangers[Visitor] = Strangers(limits)
+        self._sent_away = 0
+        self._warned = -WARN_SECONDS
         self._sessions: set[Session] = set()
         self._endings = Endings(hub)
         self._left = asyncio.Event()
@@ -67,12 +79,22 @@ class House:
 
     # What the door says.
 
-    def arrive(self, visitor: Visitor) -> bool:
-        """Count a connection; False when too many have not logged in."""
-        if not self._strangers.add(visitor, visitor.address):
-            log.warning("Too many wait to log in: refused one from %s", visitor.address)
-            return False
-        return True
+    def arrive(self, visitor: Visitor) -> None:
+        """Count a connection; when too many have not logged in, another one goes."""
+        goes = self._strangers.add(visitor, visitor.address)
+        if goes is None:
+            return
+        address = goes.address
+        goes.abort()
+        self._sent_away += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._warned >= WARN_SECONDS:
+            log.warning(
+                "Too many connections wait to log in: %s sent away, the last one from %s",
+                self._sent_away,
+                address,
+            )
+            self._sent_away, self._warned = 0, now
 
     def enter(self, visitor: Visitor, session: Session) -> bool:
         """Keep a session; False when the user has too many."""

@@ -1,4 +1,4 @@
-"""The algorithms that our SSH servers and clients offer: OpenSSH 9's, without its oldest.
+"""The algorithms that our SSH servers and clients offer: OpenSSH 9's, without what ssh-audit names.
 
 asyncssh's own defaults still end in SHA-1 and in names of other vendors. Strict key exchange (the
 answer to Terrapin, CVE-2023-48795) is asyncssh's own doing whenever the other side knows it.
@@ -18,10 +18,8 @@ _KEX = (
     "mlkem768x25519-sha256",
     "sntrup761x25519-sha512*",
     "curve25519-sha256*",
-    "ecdh-sha2-nistp*",
-    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group16-sha512",  # where only what FIPS 140 knows is allowed
     "diffie-hellman-group18-sha512",
-    "diffie-hellman-group14-sha256",
 )
 _CIPHERS = (
     "aes128-gcm@openssh.com",  # the fastest first: the client's order decides

@@ -37,6 +37,10 @@ class GatewayProcess:
                 return int(line.split()[1]) / 1024
         raise AssertionError("no VmRSS")
 
+    def descriptors(self) -> list[Path]:
+        """Return its open file descriptors."""
+        return list(Path(f"/proc/{self.process.pid}/fd").iterdir())
+
     def terminate(self) -> int:
         """End it as the hub does, and return its exit status."""
         self.process.terminate()

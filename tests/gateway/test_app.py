@@ -88,7 +88,7 @@ def test_nothing_is_left_of_ended_connections(stack: "Stack") -> None:
     """File descriptors, before and after: sessions, refusals, and strangers who hang up."""
 
     def descriptors() -> int:
-        return len(list(Path(f"/proc/{stack.gateway.process.pid}/fd").iterdir()))
+        return len(stack.gateway.descriptors())
 
     assert stack.run("true").returncode == 0
     stack.wait_for(lambda: not stack.hub.sessions, "end of the sessions")

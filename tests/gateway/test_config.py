@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kworkspace.gateway.config import parse
+from kworkspace.gateway.limits import Limits
 
 GIVEN = {
     "KWORKSPACE_API_URL": "http://127.0.0.1:8000/hub/api",
@@ -31,6 +32,12 @@ def test_flags_win() -> None:
     assert (settings.public_host, settings.public_port) == ("hub", 22)
 
 
+def test_limits() -> None:
+    """Each by a flag or in the environment; the others stay as they are."""
+    environment = {**GIVEN, "KWORKSPACE_GATEWAY_LOGIN_GRACE": "7"}
+    assert parse(["--max-strangers", "9"], environment).limits == Limits(login_grace=7, strangers=9)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -38,6 +45,8 @@ def test_flags_win() -> None:
         (["--listen", "host:70000"], "'host:70000' is not HOST:PORT"),
         (["--api-url", "ftp://hub"], "'ftp://hub' is not the http or https URL of a hub"),
         (["--public-port", "-1"], "'-1' is not a port"),
+        (["--login-grace", "0"], "'0' is not a number from 1 on"),
+        (["--max-strangers", "many"], "'many' is not a number from 1 on"),
         (["--log-level", "LOUD"], "invalid choice: 'LOUD'"),
         (["--log-format", "xml"], "invalid choice: 'xml'"),
     ],

@@ -129,9 +129,8 @@ class House:
         self.entered = 0
         self.left = asyncio.Event()
 
-    def arrive(self, visitor: door.Visitor) -> bool:
+    def arrive(self, visitor: door.Visitor) -> None:
         """Everybody may knock."""
-        return True
 
     def enter(self, visitor: door.Visitor, session: Session) -> bool:
         """Somebody came in."""
