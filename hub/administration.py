@@ -16,7 +16,7 @@ from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import NotFound
 from kworkspace.hub.admission import Admission, CommittedPeople
-from kworkspace.hub.api.views import user_view
+from kworkspace.hub.api.views import server_view, user_view
 from kworkspace.hub.audit import Audit, Origin, origin
 from kworkspace.hub.clock import utc_now
 from kworkspace.hub.config import HubOptions
@@ -209,7 +209,11 @@ class _OnDatabase(Administration):
 
     def _view(self, row: UserRow) -> m.User:
         admin = self._admission.is_admin(row.name)
-        return user_view(row, self._readmodel, self._api_prefix, admin=admin)
+        servers = {
+            name: server_view(server, self._api_prefix)
+            for name, server in self._readmodel.servers_of(row.name).items()
+        }
+        return user_view(row, self._readmodel, servers, admin=admin)
 
     async def users(self) -> list[m.User]:
         return [self._view(row) for row in self._readmodel.users()]

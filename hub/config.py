@@ -24,6 +24,7 @@ from kworkspace.hub.scopes import Role
 from kworkspace.hub.services import Service
 from kworkspace.spawners.base import Spawner
 
+TUNNEL_PATH = "/gateway/tunnel"
 _LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
 _PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
@@ -176,7 +177,59 @@ class HubOptions(Application):
         "ssh://127.0.0.1:2222", help="Where the gateway, which the hub runs, listens for SSH."
     ).tag(config=True)
 
-    @validate("bind_url", "ssh_bind_url")
+    tunnel = Bool(
+        True,
+        help="""Whether people may come in by tunnel (`kworkspace proxy`): SSH between them and
+        their workspace, which the gateway only copies and sees nothing of. Off, there is the
+        gateway's own SSH alone.""",
+    ).tag(config=True)
+
+    tunnel_bind_url = Unicode(
+        "http://127.0.0.1:0",
+        help="""Where the gateway, which the hub runs, listens for tunnels. Port 0 is a free one.
+
+        Anything but a loopback address belongs behind a proxy that speaks TLS, such as the hub's:
+        with the path /gateway/ of its host, and `tunnel_url`.""",
+    ).tag(config=True)
+
+    tunnel_url = Unicode(
+        help="""The URL below which people open tunnels: https://HOST/gateway/tunnel, or
+        /gateway/tunnel where it is on the host that they reach the hub by.
+
+        Default: on `tunnel_bind_url`.""",
+    ).tag(config=True)
+
+    @validate("tunnel_url")
+    def _usable_tunnel_url(self, proposal: Any) -> str:
+        url = str(proposal["value"]).rstrip("/")
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            usable = False
+        usable = usable or (url.startswith("/") and not url.startswith("//"))
+        if url and not (usable and url.endswith(TUNNEL_PATH) and not {"?", "#"} & set(url)):
+            raise TraitError(
+                f"The 'tunnel_url' trait expected https://HOST{TUNNEL_PATH} or {TUNNEL_PATH},"
+                f" not '{url}'"
+            )
+        return url
+
+    def tunnel_base(self, port: int | None) -> str | None:
+        """Return the URL below which people open tunnels, None where there are none.
+
+        Args:
+            port: where a gateway says that it listens for tunnels.
+        """
+        if not self.tunnel:
+            return None
+        if self.tunnel_url or port is None:
+            return self.tunnel_url or None
+        parts = self.bind_parts("tunnel_bind_url")
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        return f"http://{host}:{parts.port or port}{TUNNEL_PATH}"
+
+    @validate("bind_url", "ssh_bind_url", "tunnel_bind_url")
     def _usable_url(self, proposal: Any) -> str:
         name, value = proposal["trait"].name, proposal["value"]
         scheme = "ssh" if name == "ssh_bind_url" else "http"
@@ -190,7 +243,7 @@ class HubOptions(Application):
         return str(value)
 
     def bind_parts(self, trait: str) -> SplitResult:
-        """Return the address of `bind_url` or `ssh_bind_url`, parsed."""
+        """Return the address of `bind_url`, `ssh_bind_url` or `tunnel_bind_url`, parsed."""
         url: str = getattr(self, trait)
         return urlsplit(url)
 

@@ -28,11 +28,13 @@ class _Report(msgspec.Struct, frozen=True, kw_only=True):
 
     instance: str
     door: SSHDoor
+    tunnel_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     door: SSHDoor
+    tunnel_port: int | None
     at: float
 
 
@@ -56,8 +58,13 @@ class Gateways:
         bus.subscribe(DOORS, self._heard_of_door)
         bus.subscribe(COMMANDS, self._heard_command)
 
-    def report(self, instance: str, door: SSHDoor) -> None:
+    def report(self, instance: str, door: SSHDoor, tunnel_port: int | None = None) -> None:
         """A gateway says that it is there.
+
+        Args:
+            instance: which.
+            door: how people reach it.
+            tunnel_port: where it listens for tunnels; None: it does not.
 
         Raises:
             Forbidden: with another host key than the hub's gateway has; people pin what is shown.
@@ -70,7 +77,7 @@ class Gateways:
             )
         # Of the address a gateway chooses the length.
         door = msgspec.structs.replace(door, host=door.host[:255], host_keys=[self._key.public_key])
-        report = _Report(instance=instance, door=door)
+        report = _Report(instance=instance, door=door, tunnel_port=tunnel_port)
         self._bus.publish(DOORS, msgspec.json.encode(report))
 
     def _heard_of_door(self, message: bytes) -> None:
@@ -79,13 +86,22 @@ class Gateways:
         self._seen = {
             key: seen for key, seen in self._seen.items() if now - seen.at < SILENCE_SECONDS
         }
-        self._seen[report.instance] = _Seen(report.door, now)
+        self._seen[report.instance] = _Seen(report.door, report.tunnel_port, now)
 
     def door(self) -> SSHDoor | None:
         """Return the door of the gateway that reported last, None if none did lately."""
+        last = self._last()
+        return last.door if last else None
+
+    def tunnel_port(self) -> int | None:
+        """Return where the gateway that reported last listens for tunnels, None if it does not."""
+        last = self._last()
+        return last.tunnel_port if last else None
+
+    def _last(self) -> _Seen | None:
         now = self._seconds()
         alive = [seen for seen in self._seen.values() if now - seen.at < SILENCE_SECONDS]
-        return max(alive, key=lambda seen: seen.at).door if alive else None
+        return max(alive, key=lambda seen: seen.at) if alive else None
 
     def end_sessions(self, sessions: Sequence[str], message: str) -> None:
         """Have sessions ended, with a line in their terminals.

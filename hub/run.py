@@ -53,6 +53,7 @@ from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.stop import Stop
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnels import Tunnels
 from kworkspace.spawners.base import Exit, Workspace
 
 log = logging.getLogger(__name__)
@@ -237,6 +238,17 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         ),
         groups=groups,
         sessions=sessions,
+        tunnels=Tunnels(
+            store=store,
+            readmodel=readmodel,
+            audit=audit,
+            tokens=tokens,
+            admission=admission,
+            servers=servers,
+            sessions=sessions,
+            clock=clock,
+            base=lambda: options.tunnel_base(gateways.tunnel_port()),
+        ),
         gateways=gateways,
         board=board,
         audit=audit,

@@ -289,7 +289,7 @@ class Sessions:
 
         What it missed of the ends that it was told of, or what nobody told it, it is told now.
         """
-        self._gateways.report(instance, report.door)
+        self._gateways.report(instance, report.door, report.tunnel_port)
         self._tell(await self._take_over(instance, report))
 
     @retried
@@ -323,6 +323,10 @@ class Sessions:
         """Have the sessions of a user ended, and those of others in their workspaces."""
         await self._have_ended(lambda session: queries.open_of_user(session, user), message)
 
+    async def end_of_token(self, token_id: str, message: str) -> None:
+        """Have the tunnels ended that a token has opened."""
+        await self._have_ended(lambda session: queries.open_of_token(session, token_id), message)
+
     async def end_not_good(self, users: Collection[str], message: str = KEY_GONE) -> None:
         """Have the sessions ended that were opened with a key that is no longer good.
 
@@ -340,9 +344,11 @@ class Sessions:
     def _is_good(self, row: db.Session) -> bool:
         server = row.server
         own = server is None or server.user.name == row.actor
-        return self._authenticator.is_good(row.actor, row.key_fingerprint) and (
-            own or self._authenticator.is_admin(row.actor)
-        )
+        if row.key_fingerprint:
+            good = self._authenticator.is_good(row.actor, row.key_fingerprint)
+        else:  # a tunnel by a token that an admin has made
+            good = self._authenticator.may_enter(row.actor)
+        return good and (own or self._authenticator.is_admin(row.actor))
 
     async def _have_ended(self, find: Find, message: str) -> None:
         self._tell(await self._mark(find, message))

@@ -49,6 +49,7 @@ TESTED_AS_A_WHOLE = {
         gateway/endings.py gateway/flow.py gateway/workspace.py""",
     "gateway/test_session.py": "gateway/starting.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
+    "hub/api/test_tunnels.py": "hub/tunnels.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",
     "hub/test_config_check.py": "hub/config.py",
     "hub/test_failpoints.py": """

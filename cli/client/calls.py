@@ -181,6 +181,16 @@ def open_session(request: m.SessionRequest) -> Call[m.Session]:
     return Call("POST", "/hub/api/gateway/sessions", m.Session, request)
 
 
+def open_tunnel(request: m.TunnelRequest) -> Call[m.Tunnel]:
+    """Gateway: somebody's token for a session that is a tunnel."""
+    return Call("POST", "/hub/api/gateway/tunnels", m.Tunnel, request)
+
+
+def session_address(session: str) -> Call[m.WorkspaceAddress]:
+    """Gateway: where to connect a tunnel to, once the workspace is ready."""
+    return Call("GET", f"/hub/api/gateway/sessions/{session}/address", m.WorkspaceAddress)
+
+
 def start_session_server(session: str) -> Call[None]:
     """Gateway: start the session's workspace; 201 it is ready, 202 it is on its way."""
     path = f"/hub/api/gateway/sessions/{session}/server"

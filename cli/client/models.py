@@ -40,7 +40,12 @@ class ErrorReply(Struct, frozen=True, kw_only=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """A workspace, as JupyterHub shows a server; `status` and `error` are ours."""
+    """A workspace, as JupyterHub shows a server; what follows `user_options` is ours.
+
+    Where there are tunnels, `tunnel_url` is where one is opened, absolute or a path of the hub's
+    own host; and of a workspace that runs, `host_key` is its SSH server's, an OpenSSH line, and
+    `account` whom to log in as.
+    """
 
     name: str
     full_name: str
@@ -55,6 +60,9 @@ class Server(Struct, frozen=True, kw_only=True):
     id: str
     status: ServerState
     error: str = ""
+    tunnel_url: str | msgspec.UnsetType = msgspec.UNSET
+    host_key: str | msgspec.UnsetType = msgspec.UNSET
+    account: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class User(Struct, frozen=True, kw_only=True):
@@ -331,6 +339,37 @@ class Certificate(OwnStruct, frozen=True, kw_only=True):
     host_key: str
 
 
+class TunnelRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/tunnels`: somebody wants a tunnel into a workspace, and this is their token.
+
+    `server` is "" for the default one. The hub decides by the token alone who they are.
+    """
+
+    gateway: str
+    token: str
+    user: str
+    server: str
+    address: str
+    client_version: str = ""
+
+
+class WorkspaceAddress(OwnStruct, frozen=True, kw_only=True):
+    """`GET /gateway/sessions/S/address`: where the SSH server of a session's workspace is."""
+
+    host: str
+    port: int
+    host_key: str
+
+
+class Tunnel(OwnStruct, frozen=True, kw_only=True):
+    """A session that is a tunnel; `address` is None while the workspace does not run."""
+
+    id: str
+    actor: str
+    start_on_connect: StartOnConnect
+    address: WorkspaceAddress | None
+
+
 class SessionActivity(OwnStruct, frozen=True, kw_only=True):
     """What one session did; `idle` is seconds since its last input or output."""
 
@@ -339,10 +378,14 @@ class SessionActivity(OwnStruct, frozen=True, kw_only=True):
 
 
 class GatewayReport(OwnStruct, frozen=True, kw_only=True):
-    """`PUT /gateway/instances/I`: here I am, here my door is, and these sessions are open."""
+    """`PUT /gateway/instances/I`: here I am, here my door is, and these sessions are open.
+
+    `tunnel_port` is where it listens for tunnels, None where it does not.
+    """
 
     door: SSHDoor
     sessions: list[SessionActivity]
+    tunnel_port: int | None = None
 
 
 class SessionEnd(OwnStruct, frozen=True, kw_only=True):

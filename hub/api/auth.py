@@ -2,6 +2,7 @@
 
 from kworkspace.cli.client.models import ChallengeRequest, TokenRequest
 from kworkspace.hub.api.base import PUBLIC, SIGNED_IN, BaseHandler
+from kworkspace.hub.tunnels import REVOKED
 
 
 class ChallengeHandler(BaseHandler):
@@ -30,5 +31,6 @@ class TokenHandler(BaseHandler):
         """Revoke the token that the request came with."""
         assert self.token is not None  # SIGNED_IN
         await self.domain.tokens.revoke(self.token)
+        await self.domain.sessions.end_of_token(self.token.id, REVOKED)
         self.set_status(204)
         self.finish()

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import jinja2
 
-from kworkspace.cli.client.models import User
+from kworkspace.cli.client.models import Server, User
 from kworkspace.hub.admission import Admission
 from kworkspace.hub.api.addresses import Networks
 from kworkspace.hub.api.streams import Streams
 from kworkspace.hub.api.underway import UnderWay
-from kworkspace.hub.api.views import user_view
+from kworkspace.hub.api.views import server_view, user_view
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
@@ -20,11 +20,12 @@ from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
 from kworkspace.hub.progress import ProgressBoard
-from kworkspace.hub.readmodel import ReadModel, UserRow
+from kworkspace.hub.readmodel import ReadModel, ServerRow, UserRow
 from kworkspace.hub.scopes import Role
 from kworkspace.hub.servers import Servers
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnels import Tunnels
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Domain:
     invites: Invites
     groups: Groups
     sessions: Sessions
+    tunnels: Tunnels
     gateways: Gateways
     board: ProgressBoard
     audit: Audit
@@ -72,4 +74,12 @@ class Domain:
     def view_of_user(self, row: UserRow) -> User:
         """Return a user as REST shows them."""
         admin = self.admission.is_admin(row.name)
-        return user_view(row, self.readmodel, self.api_prefix, admin=admin)
+        servers = {
+            name: self.view_of_server(server)
+            for name, server in self.readmodel.servers_of(row.name).items()
+        }
+        return user_view(row, self.readmodel, servers, admin=admin)
+
+    def view_of_server(self, row: ServerRow) -> Server:
+        """Return a server as REST shows it."""
+        return server_view(row, self.api_prefix, self.tunnels.url(row))

@@ -10,7 +10,6 @@ from kworkspace.cli.client.models import (
 )
 from kworkspace.hub.api.base import BaseHandler
 from kworkspace.hub.api.servers import reply_started
-from kworkspace.hub.api.views import server_view
 from kworkspace.hub.scopes import Scope
 
 
@@ -38,7 +37,7 @@ class SessionsHandler(BaseHandler):
         request = self.body(SessionRequest)
         self.about(request.login, request.address)
         id, server = await self.domain.sessions.open(request)
-        view = server_view(server, self.domain.api_prefix)
+        view = self.domain.view_of_server(server)
         start = self.domain.sessions.policy.start_on_connect
         self.reply(Session(id=id, user=server.user, server=view, start_on_connect=start), 201)
 

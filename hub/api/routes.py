@@ -6,7 +6,18 @@ from typing import Any
 from tornado.web import Application
 
 import kworkspace.share
-from kworkspace.hub.api import auth, gateway, groups, hub, invites, keys, pages, servers, users
+from kworkspace.hub.api import (
+    auth,
+    gateway,
+    groups,
+    hub,
+    invites,
+    keys,
+    pages,
+    servers,
+    tunnels,
+    users,
+)
 from kworkspace.hub.api.base import NotFoundHandler
 from kworkspace.hub.api.domain import Domain
 
@@ -50,10 +61,12 @@ def make_application(domain: Domain, base_url: str) -> Application:
         r"/auth/token": auth.TokenHandler,
         r"/gateway/authorize": gateway.AuthorizeHandler,
         r"/gateway/invites": invites.InviteClaimsHandler,
+        r"/gateway/tunnels": tunnels.TunnelsHandler,
         r"/gateway/sessions": gateway.SessionsHandler,
         _SESSION: gateway.SessionHandler,
         rf"{_SESSION}/server": gateway.SessionServerHandler,
         rf"{_SESSION}/progress": gateway.SessionProgressHandler,
+        rf"{_SESSION}/address": tunnels.SessionAddressHandler,
         rf"{_SESSION}/certificate": gateway.SessionCertificateHandler,
         r"/gateway/instances/(?P<instance>[0-9A-Za-z-]{1,64})": gateway.GatewayHandler,
         r"/gateway/commands": gateway.GatewayCommandsHandler,

@@ -5,7 +5,6 @@ from typing import Any
 from kworkspace.cli.client.errors import NotFound, StartFailed
 from kworkspace.cli.client.models import ServerState, StopRequest
 from kworkspace.hub.api.base import SIGNED_IN, BaseHandler
-from kworkspace.hub.api.views import server_view
 from kworkspace.hub.readmodel import ServerRow
 from kworkspace.hub.scopes import Scope
 
@@ -22,7 +21,7 @@ class ServerHandler(BaseHandler):
 
     def get(self, user_name: str, server_name: str | None = None) -> None:
         """Return Server."""
-        self.reply(server_view(find_server(self), self.domain.api_prefix))
+        self.reply(self.domain.view_of_server(find_server(self)))
 
     async def post(self, user_name: str, server_name: str | None = None) -> None:
         """Start it: 201 it is ready, 202 it is on its way. The body is what the user asks for."""
@@ -33,7 +32,7 @@ class ServerHandler(BaseHandler):
     async def put(self, user_name: str, server_name: str | None = None) -> None:
         """Make it without starting it: 201 it is made, 200 it was there."""
         row, made = await self.domain.servers.create(self.user_name, self.server_name)
-        self.reply(server_view(row, self.domain.api_prefix), 201 if made else 200)
+        self.reply(self.domain.view_of_server(row), 201 if made else 200)
 
     async def delete(self, user_name: str, server_name: str | None = None) -> None:
         """Stop it, or delete it if the body says so: 204 it is done, 202 it is on its way."""

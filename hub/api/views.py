@@ -9,8 +9,15 @@ from kworkspace.hub.scopes import Caller, Role
 _PENDING = {ServerState.STARTING: "spawn", ServerState.STOPPING: "stop"}
 
 
-def server_view(row: ServerRow, api_prefix: str) -> Server:
-    """Return a server as REST shows it."""
+def server_view(row: ServerRow, api_prefix: str, tunnel_url: str | None = None) -> Server:
+    """Return a server as REST shows it.
+
+    Args:
+        row: the server.
+        api_prefix: the path of the API.
+        tunnel_url: where a tunnel into it is opened; None: nowhere.
+    """
+    tunnel = {"tunnel_url": tunnel_url, "host_key": row.host_key, "account": row.account}
     owner, name = quote(row.user, safe=""), quote(row.name, safe="")
     path = f"{api_prefix}/users/{owner}/" + (f"servers/{name}" if name else "server")
     return Server(
@@ -27,22 +34,21 @@ def server_view(row: ServerRow, api_prefix: str) -> Server:
         user_options=row.options,
         status=row.state,
         error=row.error,
+        **({name: text for name, text in tunnel.items() if text} if tunnel_url else {}),
     )
 
 
-def user_view(row: UserRow, readmodel: ReadModel, api_prefix: str, *, admin: bool) -> User:
+def user_view(
+    row: UserRow, readmodel: ReadModel, servers: dict[str, Server], *, admin: bool
+) -> User:
     """Return a user with their servers as REST shows them.
 
     Args:
         row: the user.
         readmodel: what is theirs.
-        api_prefix: the path of the API.
+        servers: what they have.
         admin: whether they are an admin, by the database or by the configuration.
     """
-    servers = {
-        name: server_view(server, api_prefix)
-        for name, server in readmodel.servers_of(row.name).items()
-    }
     default = servers.get("")
     return User(
         name=row.name,

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, inspect, text
 
 from kworkspace.hub.db.errors import DatabaseUnusable
 
-REVISION = "0003"
-KNOWN_REVISIONS = frozenset({"0001", "0002", "0003"})
+REVISION = "0004"
+KNOWN_REVISIONS = frozenset({"0001", "0002", "0003", "0004"})
 
 
 def make_or_check(connection: Connection, name: str) -> None:

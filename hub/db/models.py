@@ -236,6 +236,8 @@ class UsedChallenge(Base):
 class Session(Base):
     """One SSH connection through the gateway. `proof` is unique: a signature opens one session.
 
+    `kind` is `relay` or `tunnel`; a tunnel has been opened by `token_id`, which may be gone.
+
     Rows outlive their server, so that a proof stays used. `end_message` is set when the hub wants
     it ended, and is what its terminal is to show.
     """
@@ -252,6 +254,8 @@ class Session(Base):
     client_version: Mapped[str] = mapped_column(String(255))
     key_fingerprint: Mapped[str] = mapped_column(String(64))
     proof: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(16), default="relay", server_default="relay")
+    token_id: Mapped[str | None] = mapped_column(String(36), index=True)
     started: Mapped[datetime]
     last_report: Mapped[datetime]
     last_activity: Mapped[datetime]

@@ -32,6 +32,12 @@ async def open_of_user(session: AsyncSession, user: str) -> Sequence[Session]:
     return (await session.scalars(query.where(theirs, Session.ended.is_(None)))).all()
 
 
+async def open_of_token(session: AsyncSession, token_id: str) -> Sequence[Session]:
+    """Return the open tunnels that a token has opened."""
+    query = select(Session).where(Session.token_id == token_id, Session.ended.is_(None))
+    return (await session.scalars(query)).all()
+
+
 async def open_all(session: AsyncSession) -> Sequence[Session]:
     """Return all open sessions."""
     return (await session.scalars(select(Session).where(Session.ended.is_(None)))).all()

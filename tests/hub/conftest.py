@@ -51,6 +51,7 @@ from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnels import Tunnels
 from kworkspace.spawners.base import (
     Exit,
     Home,
@@ -306,6 +307,7 @@ class Setting:
     )
     limits: Limits = field(default_factory=Limits)
     policy: SessionPolicy = field(default_factory=SessionPolicy)
+    tunnel_base: str | None = "/gateway/tunnel"
     world: dict[str, Running] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
     authenticator: Mapping[str, Any] = field(default_factory=dict)
@@ -448,6 +450,15 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             tokens=tokens,
             sign_in=sign_in,
             sessions=sessions,
+            tunnels=Tunnels(
+                **common,
+                tokens=tokens,
+                admission=admission,
+                servers=servers,
+                sessions=sessions,
+                clock=clock,
+                base=lambda: setting.tunnel_base,
+            ),
             gateways=gateways,
             board=board,
             audit=audit,

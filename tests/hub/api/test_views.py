@@ -70,7 +70,7 @@ async def test_user(parts: Parts) -> None:
         last_activity=None,
         version=1,
     )
-    shown = user_view(row, parts.readmodel, "/hub/api", admin=True)
+    shown = user_view(row, parts.readmodel, {}, admin=True)
     assert (shown.roles, shown.servers, shown.server) == (["user", "admin"], {}, None)
     assert (shown.admin, shown.groups) == (True, ["ml"])
     assert (shown.created, shown.last_activity, shown.scopes) == (now, None, None)
