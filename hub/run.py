@@ -1,6 +1,7 @@
 """Builds the hub and runs it until it is told to end: the one place that knows all the parts."""
 
 import asyncio
+import gc
 import logging
 from contextlib import AsyncExitStack
 from functools import partial
@@ -304,6 +305,11 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
     # Pushed last, so that services end first, while they can still tell the hub what they had.
     exits.push_async_callback(supervisor.aclose)
     await supervisor.start()
+    # What is there by now stays: modules, classes, the read model. The collector need not go
+    # through all of it again and again, each time with the event loop standing still.
+    gc.collect()
+    gc.freeze()
+    exits.callback(gc.unfreeze)
     domain.ready = True
     log.info(
         "kworkspace-hub %s listens on %s; its data is in %s, other hubs call it %s",
