@@ -426,11 +426,22 @@ class KubeClient:
         *,
         stdin: bytes = b"",
         timeout: float,
+        most: int = execs.MOST_BYTES,
     ) -> execs.Result:
         """Run a program in a container, and return its exit code and what it printed.
 
+        Args:
+            namespace: of the pod.
+            pod: its name.
+            container: which of its containers.
+            argv: the program and its arguments.
+            stdin: its input.
+            timeout: seconds for all of it.
+            most: bytes that it may print.
+
         Raises:
-            ExecFailed: it could not be started, or did not end in time (with what it had printed).
+            ExecFailed: it could not be started, did not end in time, or printed too much (with
+                what it had printed).
             ApiError: the cluster refuses it or cannot be reached.
         """
         call = Call("create", Kind.POD, namespace, pod, "exec")
@@ -444,7 +455,11 @@ class KubeClient:
                 call, path, query=query, protocols=execs.PROTOCOLS
             ) as stream:
                 return await execs.converse(
-                    stream, stdin=stdin, timeout=timeout, what=f"{argv[0]} in {namespace}/{pod}"
+                    stream,
+                    stdin=stdin,
+                    timeout=timeout,
+                    what=f"{argv[0]} in {namespace}/{pod}",
+                    most=most,
                 )
 
         return await self._calls.again(attempt, repeatable=False)

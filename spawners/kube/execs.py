@@ -35,8 +35,9 @@ class Result:
 
 
 class _Output:
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, most: int) -> None:
         self._what = what
+        self._most = most
         self._channels: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray()}
         self.error = bytearray()
 
@@ -47,9 +48,10 @@ class _Output:
         if channel == ERROR:
             self.error += content
         elif channel in self._channels:
-            self._channels[channel] += content
-            if sum(map(len, self._channels.values())) > MOST_BYTES:
-                raise self.failed(f"printed more than {MOST_BYTES} bytes")
+            room = self._most - sum(map(len, self._channels.values()))
+            self._channels[channel] += content[:room]
+            if len(content) > room:
+                raise self.failed(f"printed more than {self._most} bytes")
 
     def failed(self, what: str, **answer: Any) -> ExecFailed:
         return ExecFailed(
@@ -96,7 +98,12 @@ def _exit_code(status: dict[str, Any]) -> int | None:
 
 
 async def converse(
-    stream: aiohttp.ClientWebSocketResponse, *, stdin: bytes, timeout: float, what: str
+    stream: aiohttp.ClientWebSocketResponse,
+    *,
+    stdin: bytes,
+    timeout: float,
+    what: str,
+    most: int = MOST_BYTES,
 ) -> Result:
     """Send the input, collect the output, and return how the program ended.
 
@@ -105,11 +112,12 @@ async def converse(
         stdin: all of the input.
         timeout: seconds for all of it.
         what: names the program and the pod in errors.
+        most: bytes that it may print.
 
     Raises:
         ExecFailed: with what was printed by then.
     """
-    output = _Output(what)
+    output = _Output(what, most)
     try:
         async with asyncio.timeout(timeout):
             if stdin:

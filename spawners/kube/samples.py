@@ -6,12 +6,15 @@ connections are those of /proc/net/tcp and tcp6 (proc_net_tcp in the kernel's do
 addresses are words of the machine, little-endian on all that Kubernetes runs workspaces on.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _SCRIPT = r"""
-PATH=$PATH:/usr/local/bin:/usr/bin:/bin
+# The image's own may be the account's to write to, and this may run as root.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
 look() {
     read -r up rest < /proc/uptime || return
     if [ -r /sys/fs/cgroup/cpu.stat ]; then
@@ -114,12 +117,19 @@ def parse(output: bytes) -> Sample:
                 peers.append(_address(words[2]))
             elif len(words) == 3 and words[0] in {"cpu", "cpu1"}:
                 unit = 1e-6 if words[0] == "cpu" else 1e-9
-                sample.cpu.append(CpuTime(used=int(words[2]) * unit, uptime=float(words[1])))
+                used, uptime = int(words[2]) * unit, _finite(words[1])
+                sample.cpu.append(CpuTime(used=used, uptime=uptime))
             elif len(words) == 2 and words[0] == "gpu":
-                sample.gpus.append(min(max(float(words[1]) / 100, 0.0), 1.0))
-        except ValueError:
+                sample.gpus.append(min(max(_finite(words[1]) / 100, 0.0), 1.0))
+        except (ValueError, OverflowError):
             continue
     return sample
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _address(text: str) -> Address:

@@ -21,6 +21,7 @@ from kworkspace.spawners.kube.samples import CpuTime, Sample, parse, program
 
 AT_ONCE = 32
 SECONDS = 15.0
+MOST_BYTES = 128 * 1024  # a thousand connections; what a workspace prints is read on the loop
 SOON_SECONDS = 1.0
 REMEMBERED = 20_000
 NVIDIA = "nvidia.com/"
@@ -130,7 +131,12 @@ class Signals:
         argv = program(port=target.port, gpu=target.gpu, twice=twice)
         try:
             result = await self._client.exec(
-                target.namespace, target.pod, target.container, argv, timeout=SECONDS
+                target.namespace,
+                target.pod,
+                target.container,
+                argv,
+                timeout=SECONDS,
+                most=MOST_BYTES,
             )
         except ExecFailed as error:
             return parse(error.stdout), error.message

@@ -125,13 +125,11 @@ async def test_a_program_that_is_not_there(server: Server, told: KubeClient) -> 
     assert found.value.reason == "InternalError"
 
 
-async def test_more_than_can_be_kept(
-    server: Server, told: KubeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(execs, "MOST_BYTES", 10)
-    server.messages = [b"\x01" + b"x" * 6, b"\x02" + b"x" * 6]
-    with pytest.raises(errors.ExecFailed, match="printed more than 10 bytes"):
-        await _exec(told)
+async def test_more_than_may_be_printed(server: Server, told: KubeClient) -> None:
+    server.messages = [b"\x01" + b"x" * 6, b"\x02" + b"y" * 6]
+    with pytest.raises(errors.ExecFailed, match="printed more than 10 bytes") as found:
+        await told.exec(NAMESPACE, "alice", "workspace", ["tool"], timeout=5, most=10)
+    assert (found.value.stdout, found.value.stderr) == (b"xxxxxx", b"yyyy")
 
 
 async def test_an_old_cluster_takes_no_input(server: Server, told: KubeClient) -> None:

@@ -73,6 +73,17 @@ def test_a_missing_tool_hides_nothing_else(shell: list[str]) -> None:
     assert sample.peers == []
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_the_account_put_into_the_images_path_is_not_run(
+    shell: list[str], tmp_path: Path
+) -> None:
+    for name in ("grep", "sleep"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (tmp_path / name).chmod(0o755)
+    assert parse(_run(shell, port=1, path=str(tmp_path))).peers == []
+    assert not (tmp_path / "ran").exists()
+
+
 def test_counters_of_both_versions() -> None:
     sample = parse(b"cpu 100.00 2000000\ncpu 101.00 2500000\ntcp\n")
     assert sample.cpu == [CpuTime(2.0, 100.0), CpuTime(2.5, 101.0)]
@@ -108,6 +119,9 @@ def test_addresses_of_both_families() -> None:
         b"\xff\xfe\x00",
         b"cpu x y\ncpu 1\ncpu 1 2 3 4",
         b"gpu [N/A]\ngpu\n",
+        b"gpu nan\ngpu inf\ncpu nan 5\ncpu -inf 5\n",
+        b"cpu 1 " + b"9" * 400,
+        b"cpu 1 " + b"9" * 5000,
         b"  0: zz:08AE 00:1 01 x\n 1: 0:1 FFF:1 01 x",
     ],
 )

@@ -50,8 +50,10 @@ def inside(cluster: Cluster) -> Inside:
     return found
 
 
-async def _make(client: KubeClient, cluster: Cluster, name: str, *, gpu: bool = False) -> Target:
-    manifest = pod(name, "talks:1")
+async def _make(
+    client: KubeClient, cluster: Cluster, name: str, *, gpu: bool = False, image: str = "talks:1"
+) -> Target:
+    manifest = pod(name, image)
     if gpu:
         cluster.edit(
             "nodes", "", "node1", lambda node: node["status"]["allocatable"].update({GPU: "8"})
@@ -66,6 +68,25 @@ async def _make(client: KubeClient, cluster: Cluster, name: str, *, gpu: bool = 
 
 
 GPU = "nvidia.com/gpu"
+
+
+@pytest.mark.parametrize("output", [b"cpu 1 " + b"9" * 400, b"gpu 1\n" * 1_000_000])
+async def test_what_one_prints_is_nobody_elses_trouble(
+    client: KubeClient, cluster: Cluster, inside: Inside, output: bytes
+) -> None:
+    cluster.kubelet.images["talks:2"] = Image(exec=lambda argv, stdin: (0, output, b""))
+    bad, good = (
+        await _make(client, cluster, "bad", image="talks:2"),
+        await _make(client, cluster, "good"),
+    )
+    inside.output = b"tcp\n" + PEER
+    signals = Signals(client)
+    worst, other = await signals.activity([bad, good])
+    assert worst.cpu.state is Readable.UNREADABLE
+    assert len(worst.cpu.reason) < 200
+    assert other.connections.value == 1
+    sample, _ = await signals._sample(bad, twice=False)
+    assert len(sample.gpus) < 30_000
 
 
 async def test_without_metrics_the_cgroup_is_read_twice_at_first(
