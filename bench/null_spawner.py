@@ -39,7 +39,7 @@ class NullSpawner(Spawner):
         """Forget it."""
         self._file(id).unlink(missing_ok=True)
 
-    async def find(self, id: str, slug: str) -> Running | None:
+    async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
         """Return what was started."""
         return _read(self._file(id))
 

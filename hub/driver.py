@@ -270,7 +270,7 @@ class Driver:
                 self._tasks.spawn(self._watch(row), f"watch what runs of server {id}")
 
     async def _watch(self, row: ServerRow) -> None:
-        running = await self._spawner.find(row.id, row.slug)
+        running = await self._spawner.find(row.id, row.slug, user=row.user, name=row.name)
         if running is None or running.object_uid != row.object_uid:
             self.check(row.id)
 

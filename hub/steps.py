@@ -292,7 +292,7 @@ class Steps:
 
     async def compare(self, row: ServerRow) -> bool:
         """Adopt what the spawner has of a server that is ready, or see it gone; whether it was."""
-        running = await self._spawner.find(row.id, row.slug)
+        running = await self._spawner.find(row.id, row.slug, user=row.user, name=row.name)
         if running is None:
             return await self.ended(row, "it ended while the hub was away")
         if running.object_uid != row.object_uid:

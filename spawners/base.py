@@ -385,8 +385,15 @@ class Spawner(LoggingConfigurable):
         await self.stop(orphan.id, orphan.slug, orphan.object_uid)
 
     @abstractmethod
-    async def find(self, id: str, slug: str) -> Running | None:
-        """Return the workspace if it runs and is ready, or None."""
+    async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
+        """Return the workspace if it runs and is ready, or None.
+
+        Args:
+            id: the server's UUID.
+            slug: the workspace's.
+            user: whose it is, where that is known; what somebody else has made is not it.
+            name: the server's, likewise.
+        """
 
     @abstractmethod
     async def running(self) -> Sequence[Running]:

@@ -114,7 +114,7 @@ class Beside:
         """Return the node that the Job has to run on, None if any will do."""
         running = [
             pod
-            for pod in await self._view.pods_of(workspace.id)
+            for pod in await self._view.pods_of(workspace.id, names.namespace)
             if not pods.is_over(pod) and pods.node(pod)
         ]
         if not running:

@@ -115,11 +115,7 @@ class Claims:
 
     async def _find(self, workspace: Workspace, names: Names) -> Object | None:
         """Return the claim with the workspace's label, or with its name."""
-        labelled = [
-            claim
-            for claim in await self._view.claims_of(workspace.id)
-            if claim["metadata"]["namespace"] == names.namespace
-        ]
+        labelled = await self._view.claims_of(workspace.id, names.namespace)
         if labelled:
             return min(
                 labelled,

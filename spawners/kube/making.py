@@ -90,7 +90,7 @@ class Making:
     async def adopt(self) -> Object | None:
         """Return the pod that an earlier start has made; one that has ended is removed."""
         found = None
-        for seen in await self._parts.view.pods_of(self._workspace.id):
+        for seen in await self._parts.view.pods_of(self._workspace.id, self._names.namespace):
             # As it is at this moment: nobody is to be led to one that is being deleted.
             pod = await self._now(seen)
             if pod is None:

@@ -256,9 +256,10 @@ class KubeSpawner(KubeSpawnerOptions):
 
     # -- what there is ---------------------------------------------------------------------------
 
-    async def find(self, id: str, slug: str) -> Running | None:
-        """Return the workspace if its pod lives."""
-        for pod in await self.parts.view.pods_of(id):
+    async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
+        """Return the workspace if its pod lives, in the namespace where it has to be."""
+        of = Workspace(id=id, user=user, name=name, slug=slug)
+        for pod in await self.parts.view.pods_of(id, names(self, of).namespace if user else ""):
             if pods.is_alive(pod) and pods.address(pod):
                 return running_of(self, pod)
         return None
@@ -286,10 +287,10 @@ class KubeSpawner(KubeSpawnerOptions):
         Raises:
             KworkspaceError: the API server does not let us.
         """
-        for pod in await self.parts.view.pods_of(workspace.id):
+        made = names(self, workspace)
+        for pod in await self.parts.view.pods_of(workspace.id, made.namespace):
             if pods.is_terminating(pod) or pods.is_over(pod):
                 continue
-            made = names(self, workspace)
             try:
                 options = await self._options_of(workspace)
                 await self.parts.objects.refresh(options, workspace, made, pod)
@@ -341,7 +342,7 @@ class KubeSpawner(KubeSpawnerOptions):
         """Run a Job with the workspace's volume."""
         assert self._beside is not None, "the spawner is not open"
         made = names(self, workspace)
-        for claim in await self.parts.view.claims_of(workspace.id):
+        for claim in await self.parts.view.claims_of(workspace.id, made.namespace):
             made = replace(made, claim=str(claim["metadata"]["name"]))
         options = await self._options_of(workspace)
         return await self._beside.run(options, workspace, made, task, log)

@@ -89,9 +89,15 @@ class View:
         """
         return await self._pods.read_all()
 
-    async def pods_of(self, server_id: str) -> Sequence[Object]:
-        """Return the pods of one server; more than one only after a failure."""
-        return await self._pods.read_all(f"{SERVER_LABEL}={server_id}")
+    async def pods_of(self, server_id: str, namespace: str = "") -> Sequence[Object]:
+        """Return the pods of one server; more than one only after a failure.
+
+        Args:
+            server_id: whose.
+            namespace: where they have to be to be led to; "" for anywhere. Where users have
+                namespaces of their own, they may make what bears another's labels in theirs.
+        """
+        return _within(await self._pods.read_all(f"{SERVER_LABEL}={server_id}"), namespace)
 
     async def surely_pods_of(self, server_id: str) -> Sequence[Object]:
         """Return the pods of one server as the API server has them at this moment."""
@@ -102,9 +108,9 @@ class View:
         """Return all claims of this hub."""
         return await self._claims.read_all()
 
-    async def claims_of(self, server_id: str) -> Sequence[Object]:
-        """Return the claims of one server."""
-        return await self._claims.read_all(f"{SERVER_LABEL}={server_id}")
+    async def claims_of(self, server_id: str, namespace: str = "") -> Sequence[Object]:
+        """Return the claims of one server, anywhere or in one namespace."""
+        return _within(await self._claims.read_all(f"{SERVER_LABEL}={server_id}"), namespace)
 
     def seen(self, pod: Object) -> Object | None:
         """Return a pod as the watch shows it, None if it does not show this very pod."""
@@ -169,6 +175,12 @@ class View:
     def _event_came(self, uid: str, _event: Object) -> None:
         if (server_id := self._servers.get(uid)) is not None:
             _set(self._signals, server_id)
+
+
+def _within(objects: Sequence[Object], namespace: str) -> Sequence[Object]:
+    """Return what is in a namespace, the oldest first: a copy of a pod is not taken for it."""
+    found = [one for one in objects if namespace in {"", one["metadata"]["namespace"]}]
+    return sorted(found, key=pods.created)
 
 
 @contextmanager

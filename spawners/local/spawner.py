@@ -189,7 +189,7 @@ class LocalSpawner(Spawner):
         if (slot := self._slots.pop(slug, None)) is not None:
             slot.close()
 
-    async def find(self, id: str, slug: str) -> Running | None:
+    async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
         """Return the workspace if its process lives and listens."""
         state = self._slot(slug).find(id)
         return None if state is None else _running(state)

@@ -186,7 +186,7 @@ class FakeSpawner(Spawner):
         await self.stop(id, slug)
         self.homes.discard(slug)
 
-    async def find(self, id: str, slug: str) -> Running | None:
+    async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
         return self.world.get(id)
 
     async def running(self) -> Sequence[Running]:

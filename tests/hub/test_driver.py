@@ -304,11 +304,11 @@ async def test_check_is_repeated_when_it_fails(
         parts.spawner.world.clear()
     find, failures = parts.spawner.find, [1, 2]
 
-    async def fail_first(id: str, slug: str) -> Any:
+    async def fail_first(id: str, slug: str, **whose: str) -> Any:
         if failures:
             failures.pop()
             raise OSError("the cluster does not answer")
-        return await find(id, slug)
+        return await find(id, slug, **whose)
 
     parts.spawner.find = fail_first  # type: ignore[method-assign]
     parts.driver.check(row.id)
