@@ -55,8 +55,11 @@ class House(Protocol):
     def arrive(self, visitor: "Visitor") -> None:
         """A connection came."""
 
-    def enter(self, visitor: "Visitor", session: Session) -> bool:
-        """A login completed; False when that user has too many sessions."""
+    def enter(self, visitor: "Visitor", session: Session) -> None:
+        """A login completed."""
+
+    def refused(self, login: str, address: str) -> None:
+        """A connection ended without a login."""
 
     def depart(self, visitor: "Visitor", session: Session | Guest | None, reason: str) -> None:
         """A connection ended."""
@@ -70,6 +73,7 @@ class Visitor(asyncssh.SSHServer):
         self._conn: asyncssh.SSHServerConnection | None = None
         self._offers = 0
         self._authenticates = False
+        self._refused: set[str] = set()
         self._granted: set[tuple[str, str]] = set()
         self._proof: Proof | None = None
         self._session: Session | None = None
@@ -86,6 +90,9 @@ class Visitor(asyncssh.SSHServer):
         """It ended, however."""
         reason = "the user disconnected" if exc is None else plain(str(exc))
         self._house.depart(self, self._session or self._guest, reason)
+        if self._session is None:
+            for login in self._refused:
+                self._house.refused(login, self.address)
 
     def begin_auth(self, username: str) -> bool:
         """Everybody must authenticate."""
@@ -135,6 +142,8 @@ class Visitor(asyncssh.SSHServer):
                 asyncssh.DISC_SERVICE_NOT_AVAILABLE, RESTARTING
             ) from error
         except (Forbidden, NotFound, BadRequest):
+            if possible:
+                self._refused.add(login)
             return False
         except KworkspaceError as error:
             log.error("The hub cannot say who may log in: %s", error.message)
@@ -170,14 +179,8 @@ class Visitor(asyncssh.SSHServer):
             address=self.address,
             client_version=plain(version),
         )
-        session = Session(hub=self._house.hub, user=conn, request=request)
-        if not self._house.enter(self, session):
-            conn.disconnect(
-                asyncssh.DISC_TOO_MANY_CONNECTIONS,
-                "You have too many connections open; close some of them and try again.",
-            )
-            return
-        self._session = session
+        self._session = Session(hub=self._house.hub, user=conn, request=request)
+        self._house.enter(self, self._session)
         self._session.tasks.spawn(self._session.open(), "open session")
 
     def _receive_guest(

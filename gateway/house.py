@@ -31,8 +31,6 @@ REPORT_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 WARN_SECONDS = 10.0
-MAX_SESSIONS = 64
-"""Connections of one user at one time; each may hold `session.MAX_CHANNELS` channels."""
 
 
 class House:
@@ -96,14 +94,18 @@ class House:
             )
             self._sent_away, self._warned = 0, now
 
-    def enter(self, visitor: Visitor, session: Session) -> bool:
-        """Keep a session; False when the user has too many."""
+    def enter(self, visitor: Visitor, session: Session) -> None:
+        """Keep a session."""
         self._strangers.discard(visitor)
-        if sum(other.user_name == session.user_name for other in self._sessions) >= MAX_SESSIONS:
-            log.warning("Session of %s refused: they have %s", session.name, MAX_SESSIONS)
-            return False
         self._sessions.add(session)
-        return True
+
+    def refused(self, login: str, address: str) -> None:
+        """Have the hub count a login that failed; when it is away, it is not counted."""
+        self.tasks.spawn(self._count_refusal(login, address), "count a refusal")
+
+    async def _count_refusal(self, login: str, address: str) -> None:
+        with contextlib.suppress(KworkspaceError):
+            await self.hub.send(calls.login_failed(m.FailedLogin(login=login, address=address)))
 
     def depart(self, visitor: Visitor, session: Session | Guest | None, reason: str) -> None:
         """Let a session go, and tell the hub."""

@@ -13,8 +13,7 @@ import asyncssh
 from kworkspace.cli.client import calls
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
-from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError
-from kworkspace.cli.client.names import parse_login
+from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, TooMany
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
 from kworkspace.gateway.backward import join_agents, listen
@@ -47,7 +46,6 @@ class Session:
     Attributes:
         id: the hub's name for it; "" until the hub has opened it.
         name: the login name, harmless to print.
-        user_name: who logged in, be it to another's workspace.
         tasks: what runs for it; ends with it.
     """
 
@@ -56,7 +54,6 @@ class Session:
     ) -> None:
         self.id = ""
         self.name = plain(request.login)
-        self.user_name = parse_login(request.login).actor
         self.tasks = Tasks()
         self._hub = hub
         self._user = user
@@ -87,7 +84,9 @@ class Session:
             self.cut(RESTARTING, asyncssh.DISC_SERVICE_NOT_AVAILABLE)
         except KworkspaceError as error:
             log.warning("Session of %s refused: %s", self.name, error.message)
-            self.cut(error.message)
+            full = isinstance(error, TooMany)
+            code = asyncssh.DISC_TOO_MANY_CONNECTIONS if full else asyncssh.DISC_BY_APPLICATION
+            self.cut(error.message, code)
         else:
             self.id = session.id
             self._start_on_connect = session.start_on_connect

@@ -255,6 +255,20 @@ class HubOptions(Application):
         `never`, none. The others are told how it is started.""",
     ).tag(config=True)
 
+    max_sessions_per_user = Integer(
+        64,
+        min=0,
+        help="""How many connections through gateways a person may have at one time. 0: no
+        limit.""",
+    ).tag(config=True)
+
+    session_idle_timeout = Integer(
+        0,
+        min=0,
+        help="""Seconds after which a connection through a gateway is ended that has had no input
+        and no output. 0: never.""",
+    ).tag(config=True)
+
     spawner_class = EntryPointType(
         "local",
         klass=Spawner,

@@ -36,9 +36,17 @@ class _Guess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class _Count:
+class Count:
+    """What went wrong, how often and when at last."""
+
     wrong: int = 0
     last: float = 0.0
+
+    def add(self, now: float) -> None:
+        """Count one more; what is long ago is forgotten."""
+        if now - self.last > MEMORY_SECONDS:
+            self.wrong = 0
+        self.wrong, self.last = self.wrong + 1, now
 
     def wait(self, now: float, free: int, longest: float) -> float:
         """Return the seconds until the next guess is heard; one that is waited for doubles it."""
@@ -60,7 +68,7 @@ class Guesses:
         self._bus = bus
         self._seconds = seconds
         self._hub = str(uuid.uuid4())
-        self._counts: dict[str, _Count] = {}
+        self._counts: dict[str, Count] = {}
         bus.subscribe(GUESSES, self._heard)
 
     def begin(self, address: str) -> str:
@@ -103,14 +111,12 @@ class Guesses:
         now = self._seconds()
         for key in (source, EVERYBODY):
             count = self._of(key)
-            if now - count.last > MEMORY_SECONDS:
-                count.wrong = 0
-            count.wrong, count.last = count.wrong + 1, now
+            count.add(now)
             # The newest are at the end; when there are too many, the oldest go.
             self._counts.pop(key, None)
             self._counts[key] = count
         while len(self._counts) > MOST_SOURCES:
             del self._counts[next(iter(self._counts))]
 
-    def _of(self, key: str) -> _Count:
-        return self._counts.get(key) or _Count(last=self._seconds())
+    def _of(self, key: str) -> Count:
+        return self._counts.get(key) or Count(last=self._seconds())

@@ -17,6 +17,7 @@ from kworkspace.hub.api.domain import Domain
 from kworkspace.hub.api.routes import SHARE
 from kworkspace.hub.api.streams import Streams
 from kworkspace.hub.audit import Audit
+from kworkspace.hub.bans import Bans
 from kworkspace.hub.clock import utc_now
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.consequences import Consequences
@@ -187,7 +188,12 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         door_key=secrets.door_key,
         clock=clock,
         welcome=people.welcome,
-        policy=SessionPolicy(start_on_connect=options.start_on_connect),
+        policy=SessionPolicy(
+            start_on_connect=options.start_on_connect,
+            most_of_user=options.max_sessions_per_user,
+            idle_seconds=options.session_idle_timeout,
+        ),
+        bans=Bans(bus=store.bus),
     )
     keys = Keys(
         store=store, readmodel=readmodel, audit=audit, authenticator=authenticator, clock=clock

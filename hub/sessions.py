@@ -15,10 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.authenticators.base import Authenticator
-from kworkspace.cli.client.errors import Conflict, Forbidden, InvalidName, NotFound
+from kworkspace.cli.client.errors import Conflict, Forbidden, InvalidName, NotFound, TooMany
 from kworkspace.cli.client.models import (
     AuthorizeRequest,
     Certificate,
+    FailedLogin,
     GatewayReport,
     ServerState,
     SessionEnd,
@@ -26,10 +27,12 @@ from kworkspace.cli.client.models import (
 )
 from kworkspace.cli.client.names import Login, parse_login
 from kworkspace.hub.audit import Audit
+from kworkspace.hub.bans import Bans
 from kworkspace.hub.ca import DoorKey, UserAuthority
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import sessions as queries
+from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.moment import now as database_now
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.gateway_addresses import seen_addresses
@@ -43,6 +46,8 @@ SILENCE_SECONDS = 120.0
 MAX_IDLE = 30 * 86400.0
 
 REFUSED = "Login refused: no such user, or not a key of theirs"
+FULL = "You have too many connections open; close some of them and try again"
+IDLE = "Nothing was typed or printed for too long; your workspace keeps running"
 KEY_GONE = "The key that you signed in with is no longer good here"
 
 Find = Callable[[AsyncSession], Awaitable[Sequence[db.Session]]]
@@ -63,6 +68,7 @@ class Sessions:
         door_key: the gateway's host key.
         clock: now.
         welcome: makes the row of a user who has none yet.
+        bans: whose logins are not looked at.
         policy: what the options say of sessions.
         seconds: a clock that only goes forward, in seconds.
     """
@@ -81,6 +87,7 @@ class Sessions:
         door_key: DoorKey,
         clock: Clock,
         welcome: Callable[[str], Awaitable[None]],
+        bans: Bans,
         policy: SessionPolicy = SessionPolicy(),  # noqa: B008  frozen
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,6 +103,7 @@ class Sessions:
         self._clock = clock
         self._welcome = welcome
         self._seconds = seconds
+        self._bans = bans
         self.policy = policy
         self._unheard: dict[str, tuple[datetime, float]] = {}
 
@@ -106,11 +114,17 @@ class Sessions:
             Forbidden: no such user, not their key, or not theirs to enter; one answer for all.
         """
         login = self._login(request.login)
+        if self._bans.is_banned(login.actor, request.address):
+            raise Forbidden(REFUSED)
         if not self._authenticator.may_offer(
             login.actor, request.public_key, address=request.address
         ):
             raise Forbidden(REFUSED)
         self._check_access(login)
+
+    def login_failed(self, request: FailedLogin) -> None:
+        """A connection has ended whose keys were all refused."""
+        self._bans.failed(self._login(request.login).actor, request.address)
 
     def _login(self, text: str) -> Login:
         try:
@@ -136,6 +150,7 @@ class Sessions:
             BadRequest: a field is not base64.
             Forbidden: the proof does not prove it, or was used before.
             NotFound: the named workspace does not exist.
+            TooMany: they have as many sessions as they may.
         """
         login = self._login(request.login)
         signed = decode_field(request.signed, "signed")
@@ -154,6 +169,7 @@ class Sessions:
         if key is None or not vouched:
             raise Forbidden(REFUSED)
         self._check_access(login)
+        self._bans.succeeded(login.actor, request.address)
         await self._welcome(login.actor)
         server = await self._servers.ensure(login.user, login.server)
         try:
@@ -166,6 +182,10 @@ class Sessions:
         self, request: SessionRequest, login: Login, fingerprint: str, server: ServerRow
     ) -> str:
         async with self._store.begin() as session:
+            await serialize(session, f"sessions of {login.actor}")
+            most = self.policy.most_of_user
+            if most and await queries.count_open_by(session, login.actor) >= most:
+                raise TooMany(FULL)
             now = await database_now(session, self._clock)
             row = db.Session(
                 server_id=server.id,
@@ -309,6 +329,8 @@ class Sessions:
                 self._active(row, self._clock() - timedelta(seconds=seconds))
                 if row.end_message is None and not self._is_good(row):
                     row.end_message = KEY_GONE
+                if row.end_message is None and 0 < self.policy.idle_seconds <= seconds:
+                    row.end_message = IDLE
                 if row.end_message is not None:
                     to_end.append(row)
         return to_end

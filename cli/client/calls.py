@@ -171,6 +171,11 @@ def authorize(request: m.AuthorizeRequest) -> Call[None]:
     return Call("POST", "/hub/api/gateway/authorize", type(None), request)
 
 
+def login_failed(request: m.FailedLogin) -> Call[None]:
+    """Gateway: a connection has ended whose keys were all refused."""
+    return Call("POST", "/hub/api/gateway/failures", type(None), request)
+
+
 def claim_invite(request: m.InviteClaim) -> Call[m.InviteOffer]:
     """Gateway: somebody gives an invitation's code."""
     return Call("POST", "/hub/api/gateway/invites", m.InviteOffer, request)

@@ -288,6 +288,13 @@ class AuthorizeRequest(OwnStruct, frozen=True, kw_only=True):
     address: str
 
 
+class FailedLogin(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/failures`: a connection has ended whose keys were all refused."""
+
+    login: str
+    address: str
+
+
 class SessionRequest(OwnStruct, frozen=True, kw_only=True):
     """`POST /gateway/sessions`: a login that completed, with the user's own proof.
 

@@ -3,6 +3,7 @@
 from kworkspace.cli.client.models import (
     AuthorizeRequest,
     CertificateRequest,
+    FailedLogin,
     GatewayReport,
     Session,
     SessionEnd,
@@ -23,6 +24,18 @@ class AuthorizeHandler(BaseHandler):
         request = self.body(AuthorizeRequest)
         self.about(request.login, request.address)
         self.domain.sessions.authorize(request)
+        self.set_status(204)
+        self.finish()
+
+
+class FailuresHandler(BaseHandler):
+    """Connections whose keys were all refused."""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    def post(self) -> None:
+        """Count one: who fails often is not looked at for a while."""
+        self.domain.sessions.login_failed(self.body(FailedLogin))
         self.set_status(204)
         self.finish()
 

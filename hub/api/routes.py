@@ -60,6 +60,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         r"/auth/challenge": auth.ChallengeHandler,
         r"/auth/token": auth.TokenHandler,
         r"/gateway/authorize": gateway.AuthorizeHandler,
+        r"/gateway/failures": gateway.FailuresHandler,
         r"/gateway/invites": invites.InviteClaimsHandler,
         r"/gateway/tunnels": tunnels.TunnelsHandler,
         r"/gateway/sessions": gateway.SessionsHandler,

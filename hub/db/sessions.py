@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.hub.db.models import Server, Session, User
@@ -17,6 +17,12 @@ async def open_of_server(session: AsyncSession, server_id: str) -> Sequence[Sess
     """Return the sessions that are open in a server."""
     query = select(Session).where(Session.server_id == server_id, Session.ended.is_(None))
     return (await session.scalars(query)).all()
+
+
+async def count_open_by(session: AsyncSession, actor: str) -> int:
+    """Return how many sessions somebody has open, be it in another's server."""
+    query = select(func.count()).where(Session.actor == actor, Session.ended.is_(None))
+    return (await session.scalars(query)).one()
 
 
 async def open_of_gateway(session: AsyncSession, gateway: str) -> Sequence[Session]:

@@ -63,6 +63,8 @@ class StandInHub:
         sessions: the open sessions, by id.
         ended: the reasons of the ended ones, by id.
         proofs: every session request whose proof was good.
+        failures: the failed logins that it was told of.
+        full: why it opens no more sessions, if it does not.
         start_on_connect: what it says of that.
     """
 
@@ -79,6 +81,8 @@ class StandInHub:
         self.sessions: dict[str, str] = {}
         self.ended: dict[str, str] = {}
         self.proofs: list[m.SessionRequest] = []
+        self.failures: list[m.FailedLogin] = []
+        self.full = ""
         self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
         self._streams: list[asyncio.Queue[m.Command]] = []
@@ -104,6 +108,7 @@ class StandInHub:
         app = web.Application(middlewares=[self._middleware])
         base = "/hub/api/gateway"
         app.router.add_post(f"{base}/authorize", self._authorize)
+        app.router.add_post(f"{base}/failures", self._count)
         app.router.add_post(f"{base}/sessions", self._open)
         app.router.add_post(f"{base}/sessions/{{id}}/server", self._start_server)
         app.router.add_get(f"{base}/sessions/{{id}}/progress", self._progress)
@@ -165,6 +170,10 @@ class StandInHub:
             raise Refused(403, "This key opens nothing.")
         return parsed
 
+    async def _count(self, request: web.Request) -> web.StreamResponse:
+        self.failures.append(msgspec.json.decode(await request.read(), type=m.FailedLogin))
+        return web.Response(status=204)
+
     async def _authorize(self, request: web.Request) -> web.StreamResponse:
         asked = msgspec.json.decode(await request.read(), type=m.AuthorizeRequest)
         self._user_of(asked.login, asked.public_key)
@@ -186,6 +195,8 @@ class StandInHub:
         packet.get_string()
         if packet.get_string() != blob:
             raise Refused(403, "The proof is another key's.")
+        if self.full:
+            raise Refused(429, self.full)
         id = str(uuid.uuid4())
         self.sessions[id] = login.user
         self.proofs.append(asked)

@@ -40,7 +40,7 @@ def test_every_refusal_looks_the_same(stack: "Stack", user: str, key: str) -> No
     ended = stack.run("true", user=user, key=key)
     assert ended.returncode == 255
     assert ended.stderr == f"{user}@127.0.0.1: Permission denied (publickey).\r\n".encode()
-    asked = [call for call in stack.hub.calls[before:] if "instances" not in call]
+    asked = [call for call in stack.hub.calls[before:] if "authorize" in call]
     assert asked == ["POST /hub/api/gateway/authorize"]
 
 
@@ -54,7 +54,7 @@ def test_one_look_up_for_an_offer_and_its_proof(stack: "Stack") -> None:
     """OpenSSH offers first and signs then: the hub is asked once, and opens once."""
     before = len(stack.hub.calls)
     assert stack.run("true").returncode == 0
-    calls = [call for call in stack.hub.calls[before:] if "instances" not in call]
+    calls = [call for call in stack.hub.calls[before:] if call.startswith("POST")]
     assert calls[:2] == ["POST /hub/api/gateway/authorize", "POST /hub/api/gateway/sessions"]
 
 
@@ -132,10 +132,12 @@ class House:
     def arrive(self, visitor: door.Visitor) -> None:
         """Everybody may knock."""
 
-    def enter(self, visitor: door.Visitor, session: Session) -> bool:
+    def enter(self, visitor: door.Visitor, session: Session) -> None:
         """Somebody came in."""
         self.entered += 1
-        return True
+
+    def refused(self, login: str, address: str) -> None:
+        """Somebody did not."""
 
     def depart(self, visitor: door.Visitor, session: Session | Guest | None, reason: str) -> None:
         """Somebody left."""
@@ -178,3 +180,24 @@ def test_too_many_keys(stack: "Stack", tmp_path: Path) -> None:
     command = [*stack.ssh(key="mallory")[:-1], *options, "alice@127.0.0.1", "true"]
     ended = subprocess.run(command, capture_output=True, timeout=20, check=False)
     assert b"Too many keys were tried" in ended.stderr
+
+
+def test_failed_connections_are_told_once(stack: "Stack") -> None:
+    """However many keys were refused; one that got in after a wrong key has not failed."""
+    two_keys = ["-i", str(stack.keys["bob"])]
+    assert stack.run(*two_keys, "true", user="first", key="mallory").returncode == 255
+    assert stack.run("true", user="bad/name", key="mallory").returncode == 255
+    assert stack.run(*two_keys, "true", user="bob", key="mallory").returncode == 0
+    assert stack.run("true", user="last", key="mallory").returncode == 255
+    stack.wait_for(lambda: "last" in {told.login for told in stack.hub.failures}, "failures")
+    told = [told for told in stack.hub.failures if told.login not in {"alice", "mallory=alice"}]
+    assert [failure.login for failure in told[-2:]] == ["first", "last"]
+    assert {failure.address for failure in told} == {"127.0.0.1"}
+
+
+def test_hub_opens_no_more_sessions(stack: "Stack", monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the hub says is what the user reads."""
+    monkeypatch.setattr(stack.hub, "full", "You have too many connections open")
+    ended = stack.run("true")
+    assert ended.returncode == 255
+    assert b"You have too many connections open" in ended.stderr

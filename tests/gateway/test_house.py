@@ -15,7 +15,6 @@ import pytest
 
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
-from kworkspace.gateway import house as house_module
 from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.host_key import public_line
 from kworkspace.gateway.house import House
@@ -188,28 +187,6 @@ async def home(stack: "Stack", tmp_path: Path) -> AsyncIterator[Home]:
             await asyncio.to_thread(stack.wait_for, lambda: port in stack.hub.doors, "report")
             yield Home(stack, house, port)
             await house.aclose()
-
-
-async def test_sessions_of_one_user_are_bounded(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One more than that is told why; others come in; and so does the user who left."""
-    monkeypatch.setattr(house_module, "MAX_SESSIONS", 2)
-    ended = home.stack.hub.ended
-    async with home.visit() as first:
-        async with home.visit() as second:
-            for conn in (first, second):
-                assert (await conn.run("true")).exit_status == 0
-            async with home.visit() as third:
-                await third.wait_closed()
-            reason = await asyncio.wait_for(home.lost.get(), 20)
-            assert "too many connections" in str(reason)
-            async with home.visit("bob") as other:
-                assert (await other.run("true")).exit_status == 0
-            before = len(ended)
-        await asyncio.to_thread(home.stack.wait_for, lambda: len(ended) > before + 1, "ends")
-        async with home.visit() as again:
-            assert (await again.run("true")).exit_status == 0
 
 
 async def test_requests_go_on_when_a_workspace_reads_again(home: Home) -> None:

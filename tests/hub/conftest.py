@@ -24,6 +24,7 @@ from kworkspace.hub.admission import Admission, CommittedPeople
 from kworkspace.hub.api.domain import Domain
 from kworkspace.hub.api.streams import Streams
 from kworkspace.hub.audit import Audit
+from kworkspace.hub.bans import Bans
 from kworkspace.hub.bus import Bus, LocalBus
 from kworkspace.hub.ca import DoorKey, UserAuthority
 from kworkspace.hub.config import HubOptions
@@ -398,6 +399,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             clock=clock,
             welcome=people.welcome,
             policy=setting.policy,
+            bans=Bans(bus=bus, seconds=clock.seconds),
             seconds=clock.seconds,
         )
         sign_in = SignIn(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from kworkspace.cli.client.errors import NotFound
+from kworkspace.cli.client.errors import NotFound, TooMany
 from kworkspace.cli.client.models import (
     Command,
     GatewayReport,
@@ -15,7 +15,8 @@ from kworkspace.cli.client.models import (
     SessionRequest,
 )
 from kworkspace.hub.gateways import COMMANDS
-from kworkspace.hub.sessions import KEY_GONE
+from kworkspace.hub.session_policy import SessionPolicy
+from kworkspace.hub.sessions import IDLE, KEY_GONE
 from tests.hub.api.conftest import signed_login
 from tests.hub.conftest import DOOR, KeyFile, OpenParts, Parts
 
@@ -110,3 +111,37 @@ async def test_key_that_went_while_nobody_looked(session: tuple[Parts, str]) -> 
     parts.authenticator.is_good = lambda *_: False  # type: ignore[method-assign]
     await report(parts, id)
     assert told == [Command(kind="end", sessions=[id], message=KEY_GONE)]
+
+
+async def test_sessions_of_one_user_are_bounded(
+    open_hub: OpenParts, keys: dict[str, KeyFile]
+) -> None:
+    """At all gateways together; others come in, and so does a user who has left one."""
+    users = {"alice": [keys["ed25519"].line], "bob": [keys["other"].line]}
+    parts = await open_hub(users=users, policy=SessionPolicy(most_of_user=2))
+
+    async def open_(key: str, user: str, gateway: str) -> str:
+        request = SessionRequest(**signed_login(keys[key], user) | {"gateway": gateway})
+        return (await parts.sessions.open(request))[0]
+
+    first = await open_("ed25519", "alice", "gw-1")
+    await open_("ed25519", "alice", "gw-2")
+    with pytest.raises(TooMany, match="too many connections"):
+        await open_("ed25519", "alice", "gw-3")
+    await open_("other", "bob", "gw-3")
+    await parts.sessions.close(first, SessionEnd(reason="the user disconnected"))
+    await open_("ed25519", "alice", "gw-3")
+
+
+@pytest.mark.parametrize(("timeout", "idle", "ends"), [(60, 59, 0), (60, 60, 1), (0, 10**6, 0)])
+async def test_idle_session_is_ended(
+    open_hub: OpenParts, keys: dict[str, KeyFile], timeout: int, idle: float, ends: int
+) -> None:
+    """By the option, and it is told why."""
+    policy = SessionPolicy(idle_seconds=timeout)
+    parts = await open_hub(users={"alice": [keys["ed25519"].line]}, policy=policy)
+    id, _ = await parts.sessions.open(SessionRequest(**signed_login(keys["ed25519"], "alice")))
+    told = listen(parts)
+    activity = SessionActivity(id=id, idle=idle)
+    await parts.sessions.report("gw-1", GatewayReport(door=DOOR, sessions=[activity]))
+    assert told == [Command(kind="end", sessions=[id], message=IDLE)] * ends

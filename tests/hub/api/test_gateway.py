@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from kworkspace.cli.client import calls, models
 from kworkspace.cli.client.aio import AsyncClient
+from kworkspace.hub.bans import FREE
 from kworkspace.hub.db import models as db
 from kworkspace.hub.servers import Limits
 from kworkspace.hub.session_policy import SessionPolicy
@@ -76,6 +77,43 @@ async def test_what_a_gateway_is_told(open_hub: OpenParts, open_web: OpenWeb, ke
     login = signed_login(keys["ed25519"], "alice")
     reply = await web("POST", SESSIONS, await web.parts.service_token("gateway"), json=login)
     assert reply.json["start_on_connect"] == "never"
+
+
+async def test_banned_login_looks_like_a_wrong_key(web: Web, gateway: str, keys: Keys) -> None:
+    """Nobody looks at the key; another address is not concerned, and a login ends the count."""
+    asked: list[str] = []
+    may_offer = web.parts.authenticator.may_offer
+
+    def looked_up(user: str, public_key: str, *, address: str) -> bool:
+        asked.append(user)
+        return may_offer(user, public_key, address=address)
+
+    web.parts.authenticator.may_offer = looked_up  # type: ignore[method-assign]
+
+    async def authorize(key: str, address: str = "192.0.2.7") -> Reply:
+        offer = offered("alice", keys[key]) | {"address": address}
+        return await web("POST", "/hub/api/gateway/authorize", gateway, json=offer)
+
+    async def fail(times: int) -> None:
+        failure = {"login": "alice+gpu", "address": "192.0.2.7"}
+        for _ in range(times):
+            reply = await web("POST", "/hub/api/gateway/failures", gateway, json=failure)
+            assert reply.status == 204
+
+    wrong = (await authorize("other")).error
+    await fail(FREE - 1)
+    assert (await authorize("ed25519")).status == 204
+    await fail(1)
+    asked.clear()
+    assert (await authorize("ed25519")).error == wrong
+    assert asked == []
+    assert (await authorize("ed25519", "192.0.2.8")).status == 204
+    web.parts.clock.advance(1)
+    assert (await authorize("ed25519")).status == 204
+    login = signed_login(keys["ed25519"], "alice")
+    assert (await web("POST", SESSIONS, gateway, json=login)).status == 201
+    await fail(FREE - 1)
+    assert (await authorize("ed25519", login["address"])).status == 204
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])

@@ -1,0 +1,94 @@
+"""Logins that failed, by user name and address: who fails often is not looked at for a while.
+
+Known on every hub: each tells the others over the bus. A ban is for one name from one address:
+others behind that address come in, and so does that user from elsewhere. It is short at first and
+grows slowly; a login that succeeds ends the count. What is kept is bounded, however many names
+somebody tries.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from kworkspace.cli.client.addresses import source_of
+from kworkspace.hub.bus import Bus
+from kworkspace.hub.guesses import Count
+
+log = logging.getLogger(__name__)
+
+LOGINS = "logins"
+FREE = 10
+"""Failed connections before the first ban, which is of a second; each one more doubles it."""
+LONGEST = 300.0
+MOST_OF_SOURCE = 1000
+MOST_SOURCES = 1000
+
+
+class _Login(msgspec.Struct, frozen=True, kw_only=True):
+    """What one hub tells the others, and itself."""
+
+    source: str
+    user: str
+    failed: bool
+
+
+class Bans:
+    """The counts.
+
+    Args:
+        bus: to the other hubs.
+        seconds: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(self, *, bus: Bus, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._bus = bus
+        self._seconds = seconds
+        self._counts: dict[str, dict[str, Count]] = {}
+        bus.subscribe(LOGINS, self._heard)
+
+    def is_banned(self, user: str, address: str) -> bool:
+        """Whether a login is refused without a look at its key."""
+        return self._wait(_source(address), user) > 0
+
+    def failed(self, user: str, address: str) -> None:
+        """A connection has ended without a login; one that was banned changes nothing."""
+        source = _source(address)
+        if self._wait(source, user) == 0:
+            self._tell(source, user, failed=True)
+            if (wait := self._wait(source, user)) > 0:
+                log.info("Logins of %s from %s are refused for %d s", user, source, wait)
+
+    def succeeded(self, user: str, address: str) -> None:
+        """A login is good: forget what has failed."""
+        source = _source(address)
+        if user in self._counts.get(source, ()):
+            self._tell(source, user, failed=False)
+
+    def _wait(self, source: str, user: str) -> float:
+        count = self._counts.get(source, {}).get(user)
+        return 0.0 if count is None else count.wait(self._seconds(), FREE, LONGEST)
+
+    def _tell(self, source: str, user: str, *, failed: bool) -> None:
+        login = _Login(source=source, user=user, failed=failed)
+        self._bus.publish(LOGINS, msgspec.json.encode(login))
+
+    def _heard(self, message: bytes) -> None:
+        login = msgspec.json.decode(message, type=_Login)
+        # The newest are at the end; when there are too many, the oldest go.
+        users = self._counts.pop(login.source, {})
+        count = users.pop(login.user, None) or Count()
+        if login.failed:
+            count.add(self._seconds())
+            users[login.user] = count
+            if len(users) > MOST_OF_SOURCE:
+                del users[next(iter(users))]
+        if users:
+            self._counts[login.source] = users
+        if len(self._counts) > MOST_SOURCES:
+            del self._counts[next(iter(self._counts))]
+
+
+def _source(address: str) -> str:
+    return source_of(address)[:64]
