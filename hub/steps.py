@@ -25,7 +25,7 @@ from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.failpoints import Failpoint, failpoint
 from kworkspace.hub.leases import LeaseLost, Leases, server_lease
-from kworkspace.hub.progress import ProgressBoard
+from kworkspace.hub.progress import MOST_CHARACTERS, ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.together import Together
 from kworkspace.spawners.base import Running, Spawner, Workspace, call_hook
@@ -187,6 +187,7 @@ class Steps:
         return True
 
     async def _fail(self, row: ServerRow, reason: str) -> None:
+        reason = _line(reason)
         await self.end(row)
         before = Failpoint.START_FAILED_BEFORE_COMMIT
         if not await self._commit_gone(row, reason, "server.start-failed", "failed", before):
@@ -308,7 +309,7 @@ class Steps:
 
     async def ended(self, row: ServerRow, reason: str) -> bool:
         """Write that a ready server has ended by itself; False if it is known already."""
-        before = Failpoint.EXIT_BEFORE_COMMIT
+        reason, before = _line(reason), Failpoint.EXIT_BEFORE_COMMIT
         if not await self._commit_gone(row, reason, "server.ended", "ended", before):
             return False
         failpoint(Failpoint.EXIT_AFTER_COMMIT)
@@ -354,6 +355,15 @@ def learn(readmodel: ReadModel, id: str, server: db.Server | None) -> ServerRow 
 def _place(server: db.Server, running: Running) -> None:
     server.object_uid, server.account = running.object_uid, running.account
     server.host, server.port, server.host_key = running.host, running.port, running.host_key
+
+
+def _line(reason: str) -> str:
+    """Return a reason as a line to keep: a workspace's owner may have said it, at any length.
+
+    Postgres takes no NUL, and what could not be written would be tried for ever.
+    """
+    text = "".join(char if char.isprintable() else " " for char in reason[: 2 * MOST_CHARACTERS])
+    return " ".join(text.split())[:MOST_CHARACTERS]
 
 
 def _gone(server: db.Server, error: str) -> None:

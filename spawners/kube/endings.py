@@ -23,6 +23,7 @@ _REASONS = {
 }
 _SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 9: "KILL", 11: "SEGV", 15: "TERM"}
 DELETED = "its pod was deleted, not by the hub"
+MOST_CHARACTERS = 1000
 
 
 def ending(pod: Object) -> str | None:
@@ -93,9 +94,9 @@ def exit_code(pod: Object) -> int | None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a text that says something."""
+    """Return the last line of a text that says something, and no more of it than people read."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return lines[-1][:MOST_CHARACTERS] if lines else ""
 
 
 def one_line(text: str) -> str:

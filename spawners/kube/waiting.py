@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG_SECONDS = 5.0
+LAST_LINES = 20  # the last may say nothing
 FIRST_TICK, MOST_TICK = 3.0, 30.0
 
 
@@ -181,7 +182,7 @@ class Waiting:
         try:
             async with asyncio.timeout(LOG_SECONDS):
                 lines = self._client.log(
-                    metadata["namespace"], metadata["name"], pods.CONTAINER, follow=False
+                    metadata["namespace"], metadata["name"], pods.CONTAINER, tail=LAST_LINES
                 )
                 async with contextlib.aclosing(lines):
                     async for line in lines:

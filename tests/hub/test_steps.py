@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from kworkspace.cli.client.errors import Conflict, KworkspaceError
+from kworkspace.cli.client.errors import Conflict, KworkspaceError, StartFailed
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.driver import is_pending
 from kworkspace.hub.leases import LeaseLost
 from kworkspace.hub.servers import Limits
 from kworkspace.hub.steps import learn
+from kworkspace.spawners.base import Exit
 from tests.hub.conftest import OpenParts, Parts, held_by, until
 
 STOPPED = ServerState.STOPPED
@@ -116,3 +117,27 @@ async def test_learn(parts: Parts) -> None:
     server: Any = None
     assert learn(parts.readmodel, row.id, server) is None
     assert parts.readmodel.server_of("alice", "gpu") is None
+
+
+ROGUE = "it said\x00\x1b[2J\u202e" + "x" * 5_000
+KEPT = "it said [2J " + "x" * 988
+
+
+async def test_what_a_workspace_says_of_its_failure_is_one_line_of_some_length(
+    parts: Parts,
+) -> None:
+    async def fail(_: object) -> None:
+        raise StartFailed(ROGUE)
+
+    parts.spawner.behaviour = fail
+    await parts.servers.start("alice", "")
+    assert (await parts.settled("alice")).error == KEPT
+
+
+async def test_what_a_workspace_says_of_its_end_is_one_line_of_some_length(parts: Parts) -> None:
+    row = parts.readmodel.server_of("alice", "gpu")
+    assert row is not None
+    assert row.object_uid is not None
+    parts.driver.ended(Exit(row.id, row.object_uid, ROGUE))
+    await until(lambda: parts.readmodel.server(row.id) != row)
+    assert (await parts.settled("alice", "gpu")).error == KEPT
