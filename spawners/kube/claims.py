@@ -100,31 +100,38 @@ class Claims:
         wanted = make_claim(options, workspace, names)
         if wanted is None:
             return None
-        found = await self._find(workspace, names)
+        found = await self._labelled(workspace, names)
         if found is None:
+            # Most often there is none, so that to ask first would be a call too many.
             try:
                 made = await self._client.create(
                     Kind.CLAIM, names.namespace, wanted, repeatable=True
                 )
                 return Ensured(made, True)
-            except AlreadyExists:  # at this very moment, or under a name that says nothing
-                found = await self._client.get(Kind.CLAIM, names.namespace, names.claim)
+            except (AlreadyExists, Forbidden, Invalid) as error:
+                # A quota, and what is wrong with it, count before that it exists.
+                found = await self._named(names)
+                if found is None:
+                    raise
+                log.debug("Volume claim %s is there: %s", names.claim, error)
         self._check(found, wanted)
         found = await self._label(found, wanted)
         return Ensured(await self._grow(found, wanted, tell), False)
 
-    async def _find(self, workspace: Workspace, names: Names) -> Object | None:
-        """Return the claim with the workspace's label, or with its name."""
-        labelled = await self._view.claims_of(workspace.id, names.namespace)
-        if labelled:
-            return min(
-                labelled,
-                key=lambda claim: (
-                    pods.is_terminating(claim),
-                    claim["metadata"]["name"] != names.claim,
-                    pods.created(claim),
-                ),
-            )
+    async def _labelled(self, workspace: Workspace, names: Names) -> Object | None:
+        """Return the claim with the workspace's label."""
+        return min(
+            await self._view.claims_of(workspace.id, names.namespace),
+            key=lambda claim: (
+                pods.is_terminating(claim),
+                claim["metadata"]["name"] != names.claim,
+                pods.created(claim),
+            ),
+            default=None,
+        )
+
+    async def _named(self, names: Names) -> Object | None:
+        """Return the claim with the workspace's name, as the predecessor's, which has no labels."""
         try:
             return await self._client.get(Kind.CLAIM, names.namespace, names.claim)
         except NotFoundInCluster:

@@ -141,6 +141,27 @@ async def test_a_home_never_shrinks(house: House) -> None:
     assert not [message for message in house.messages if "home" in message]
 
 
+async def test_a_claim_that_is_there_needs_no_quota(house: House) -> None:
+    """Kubernetes refuses what a quota has no room for before it sees that it exists."""
+    house.cluster.add(claim())
+    house.cluster.faults.fail_next(
+        403, verb="create", kind="persistentvolumeclaims", message="exceeded quota: homes"
+    )
+    spawner = await house.open(storage_capacity="1Gi")
+    await house.start(spawner, workspace())
+    assert mounted(house) == CLAIM
+
+
+async def test_no_claim_and_no_quota(house: House) -> None:
+    house.cluster.faults.fail_next(
+        403, verb="create", kind="persistentvolumeclaims", message="exceeded quota: homes"
+    )
+    spawner = await house.open()
+    with pytest.raises(StartFailed, match="a quota of the cluster is used up: homes"):
+        await house.start(spawner, workspace())
+    assert house.left() == {}
+
+
 async def test_a_class_that_does_not_grow(house: House) -> None:
     """The workspace starts with the room that it has, and says so."""
     before = await house.open(storage_capacity="1Gi")

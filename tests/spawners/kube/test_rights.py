@@ -36,6 +36,9 @@ async def test_each_right_is_used_and_none_is_missing(house: House) -> None:
         await house.start(spawner, alices)
         await spawner.refresh(workspace(id=alices.id, authorized_keys=("ssh-ed25519 AAAA two",)))
         await spawner.activity()
+        cluster.faults.fail_next(403, verb="create", kind="persistentvolumeclaims")
+        with pytest.raises(StartFailed):
+            await house.start(spawner, workspace("dave"))
         task = Task("look", ("true",), image="completed:1")
         assert (await spawner.run_beside(alices, task, lambda _line: None)).exit_code == 0
         cluster.kubelet.images["slow:1"] = Image(gate=(gate := asyncio.Event()))

@@ -46,7 +46,6 @@ async def test_a_start(house: House) -> None:
         ("create", "persistentvolumeclaims"),
         ("create", "pods"),
         ("create", "secrets"),
-        ("get", "persistentvolumeclaims"),
     ], "and the watches tell the rest"
 
 
