@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client import CollectorRegistry, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from tornado.web import RequestHandler
 
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub import __version__
@@ -55,7 +56,8 @@ class Metrics:
         self._registry.register(_Now(readmodel, watches))
 
     def request(self, method: str, handler: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """A request was answered; anybody may send one, with whatever word for a method."""
+        method = method if method in RequestHandler.SUPPORTED_METHODS else "other"
         self._requests.labels(method, handler, str(status)).observe(seconds)
 
     def start(self, outcome: str, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The Secret, the Service and the namespace of a workspace: ensured, brought up to date, deleted.
 
-The hub cannot read Secrets. What it needs of one, the public half of the host key, comes back with
-the answer to what it writes; whose Secret it is, from a patch that changes nothing.
+The hub has no right to get Secrets. What it needs of one, the public half of the host key, comes
+back with the answer to what it writes; whose Secret it is, from a patch that changes nothing.
 """
 
 import asyncio

@@ -200,6 +200,19 @@ def test_workspaces_reach_everything_but_the_metadata(values: str, blocked: list
     assert policy(TABLE["egress"])["egress"] == [{"ports": [{"port": 443}]}]
 
 
+@pytest.mark.parametrize(("made", "kind"), [("cpu", "Pod"), ("job", "Job")])
+def test_the_policy_holds_for_workspaces_and_for_work_beside_them(made: str, kind: str) -> None:
+    golden = CHART.parents[1] / f"tests/spawners/kube/golden/{made}.yaml"
+    documents: list[Object] = list(yaml.safe_load_all(golden.read_text()))
+    found = next(one for one in documents if one["kind"] == kind)
+    labels = found["spec"].get("template", found)["metadata"]["labels"]
+    selector = policy({})["podSelector"]
+    assert selector["matchLabels"].items() <= labels.items()
+    [expression] = selector["matchExpressions"]
+    assert expression["operator"] == "In"
+    assert labels[expression["key"]] in expression["values"]
+
+
 def test_gateways_policy() -> None:
     spec = policy(TABLE["load-balancer"], "kworkspace-gateway")
     assert spec["ingress"] == [{"ports": [{"port": "ssh", "protocol": "TCP"}]}]

@@ -39,6 +39,15 @@ async def test_what_took_how_long(told: str) -> None:
     assert requests["Users", "GET", "403"] == 1.0
 
 
+async def test_made_up_methods_are_one(web: Web, ada: str) -> None:
+    for word in ("BREW", "WHEN"):
+        assert (await web(word, "/health")).status == 405
+    text = (await web("GET", "/hub/metrics", ada)).body.decode()
+    requests = values(text, "kworkspace_request_duration_seconds_count")
+    assert requests["Health", "other", "405"] == 2.0
+    assert {method for _, method, _ in requests} <= {"GET", "POST", "other"}
+
+
 async def test_nobody_is_named(told: str) -> None:
     assert "alice" not in told
 
