@@ -26,6 +26,7 @@ from kworkspace.cli.client.errors import (
 from kworkspace.cli.client.names import INVITE, parse_login
 from kworkspace.gateway.certificate import offered_line, pass_certificates
 from kworkspace.gateway.channels import UserChannel
+from kworkspace.gateway.farewell import disconnect
 from kworkspace.gateway.host_key import sign_door
 from kworkspace.gateway.hub import AWAY, patient
 from kworkspace.gateway.invite import Guest, GuestChannel
@@ -71,6 +72,7 @@ class Visitor(asyncssh.SSHServer):
     def __init__(self, house: House) -> None:
         self._house = house
         self._conn: asyncssh.SSHServerConnection | None = None
+        self._address = ""
         self._offers = 0
         self._authenticates = False
         self._refused: set[str] = set()
@@ -82,6 +84,8 @@ class Visitor(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """A TCP connection came."""
         self._conn = conn
+        peer = conn.get_extra_info("peername")  # which is gone when the connection is
+        self._address = str(peer[0]) if peer else ""
         acknowledge_quickly(conn)
         pass_certificates(conn)
         self._house.arrive(self)
@@ -235,8 +239,7 @@ class Visitor(asyncssh.SSHServer):
     @property
     def address(self) -> str:
         """The IP address that they came from."""
-        peer = self._conn.get_extra_info("peername") if self._conn is not None else None
-        return str(peer[0]) if peer else ""
+        return self._address
 
     def abort(self) -> None:
         """Close the connection without a word."""
@@ -246,4 +249,4 @@ class Visitor(asyncssh.SSHServer):
     def send_away(self, reason: str) -> None:
         """Disconnect somebody who has not logged in yet."""
         if self._conn is not None:
-            self._conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
+            disconnect(self._conn, asyncssh.DISC_BY_APPLICATION, reason)

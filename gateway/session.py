@@ -17,6 +17,7 @@ from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, TooMan
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
 from kworkspace.gateway.backward import join_agents, listen
+from kworkspace.gateway.farewell import disconnect
 from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
 from kworkspace.gateway.hub import AWAY, patient
@@ -61,6 +62,7 @@ class Session:
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._opened = asyncio.get_running_loop().create_future()
         self._told_to_end = ""
+        self._cut = False
         self._start_on_connect: m.StartOnConnect = "always"
         self._active = asyncio.get_running_loop().time()
         self._watchers: list[Show] = []
@@ -295,8 +297,9 @@ class Session:
     def cut(self, message: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect the user's side, without waiting for anything (RFC 4253, section 11.1)."""
         self._told_to_end = self._told_to_end or message
-        if not self._user.is_closed():
-            self._user.disconnect(code, plain(message))
+        if not self._cut:
+            self._cut = True
+            disconnect(self._user, code, plain(message))
 
     async def aclose(self) -> None:
         """The user's connection has ended: end what runs for it."""

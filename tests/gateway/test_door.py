@@ -196,8 +196,9 @@ def test_failed_connections_are_told_once(stack: "Stack") -> None:
 
 
 def test_hub_opens_no_more_sessions(stack: "Stack", monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the hub says is what the user reads."""
+    """What the hub says is what the user reads, also when they have sent something meanwhile."""
     monkeypatch.setattr(stack.hub, "full", "You have too many connections open")
-    ended = stack.run("true")
-    assert ended.returncode == 255
-    assert b"You have too many connections open" in ended.stderr
+    for _ in range(10):
+        ended = stack.run("true", stdin=b"x" * 100_000)
+        assert ended.returncode == 255
+        assert b"You have too many connections open" in ended.stderr
