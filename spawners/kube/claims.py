@@ -219,7 +219,7 @@ class Claims:
         Raises:
             KworkspaceError: the API server does not let us, or the claim does not go.
         """
-        found: list[Object] = list(await self._view.claims_of(workspace.id))
+        found: list[Object] = list(await self._view.claims_of(workspace.id, names.namespace))
         wanted = make_claim(options, workspace, names)
         if wanted is not None and not server_of(wanted) and not workspace.name:
             try:

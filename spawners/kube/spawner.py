@@ -47,7 +47,7 @@ from kworkspace.spawners.kube.found import (
     workspace_of,
 )
 from kworkspace.spawners.kube.kinds import Kind
-from kworkspace.spawners.kube.making import Parts
+from kworkspace.spawners.kube.making import Parts, outcome
 from kworkspace.spawners.kube.names import Names, names
 from kworkspace.spawners.kube.objects import Objects
 from kworkspace.spawners.kube.pods import Object
@@ -215,7 +215,16 @@ class KubeSpawner(KubeSpawnerOptions):
             # What was made a moment ago may not have been watched yet.
             found = await self.parts.view.surely_pods_of(id)
         ended = [pod for pod in found if object_uid in {None, pods.uid(pod)}]
-        await asyncio.gather(*(self.parts.removal.end(pod) for pod in ended))
+        own = [pod for pod in ended if self._is_in_place(id, pod)]
+        for pod in ended:
+            if pod not in own:  # nobody waits for what another user has made, and may hold
+                end = outcome(self.parts.removal.end(pod))
+                self._tasks.spawn(end, f"end {pod['metadata']['name']}")
+        await asyncio.gather(*(self.parts.removal.end(pod) for pod in own))
+
+    def _is_in_place(self, id: str, pod: Object) -> bool:
+        known = self._named.get(id)
+        return known is None or pod["metadata"]["namespace"] == known.namespace
 
     async def delete(self, id: str, slug: str, *, user: str = "", name: str = "") -> None:
         """End the workspace, and delete its Secret, its Service and, with `delete_pvc`, its home.
@@ -258,8 +267,11 @@ class KubeSpawner(KubeSpawnerOptions):
 
     async def find(self, id: str, slug: str, *, user: str = "", name: str = "") -> Running | None:
         """Return the workspace if its pod lives, in the namespace where it has to be."""
-        of = Workspace(id=id, user=user, name=name, slug=slug)
-        for pod in await self.parts.view.pods_of(id, names(self, of).namespace if user else ""):
+        namespace = ""
+        if user:
+            made = names(self, Workspace(id=id, user=user, name=name, slug=slug))
+            namespace = self._named.setdefault(id, made).namespace
+        for pod in await self.parts.view.pods_of(id, namespace):
             if pods.is_alive(pod) and pods.address(pod):
                 return running_of(self, pod)
         return None

@@ -1,5 +1,6 @@
 """What somebody else has made, with the labels of a workspace that is not theirs."""
 
+import asyncio
 import copy
 from typing import Any
 
@@ -27,6 +28,7 @@ async def _trap(house: House, spawner: KubeSpawner, alices: Workspace) -> None:
         "name": "trap",
         "namespace": "people-mallory",
         "labels": {**own["metadata"]["labels"], "kworkspace.io/server": alices.id},
+        "finalizers": ["example.org/mine"],
         "annotations": {
             **own["metadata"]["annotations"],
             "kworkspace.io/host-key": TRAP,
@@ -61,3 +63,17 @@ async def test_keys_go_to_no_secret_that_another_user_names(house: House) -> Non
     await spawner.refresh(workspace(id=alices.id, authorized_keys=("ssh-ed25519 AAAA new",)))
     names = [one["metadata"]["name"] for one in house.cluster.every("secrets", "people-alice")]
     assert names == [f"{POD}-ssh"]
+
+
+async def test_nobody_waits_for_what_another_user_holds(house: House) -> None:
+    spawner = await house.open(**THEIRS, delete_grace_period=0, stop_timeout=1)
+    alices = workspace()
+    await house.start(spawner, alices)
+    await _trap(house, spawner, alices)
+    async with asyncio.timeout(10):
+        await spawner.stop(alices.id, "alice")
+        await spawner.delete(alices.id, "alice", user="alice")
+    assert house.cluster.every("pods", "people-alice") == []
+    trap = house.cluster.get("pods", "people-mallory", "trap")
+    assert trap is not None
+    assert trap["metadata"]["deletionTimestamp"]
