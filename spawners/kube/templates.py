@@ -191,6 +191,11 @@ def label_value(text: str) -> str:
     return text if is_label_value(text) else hashed(text, MAX_LABEL)
 
 
+def user_label(user: str) -> str:
+    """Return the label of a user: never another's, though a user may be named like a hash."""
+    return hashed(user, MAX_LABEL) if "---" in user else label_value(user)
+
+
 def is_label_value(text: str) -> bool:
     """Whether Kubernetes allows a text as the value of a label."""
     return _LABEL_VALUE.fullmatch(text) is not None

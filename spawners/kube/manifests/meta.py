@@ -52,7 +52,7 @@ def own_labels(hub_id: str, workspace: Workspace) -> dict[str, str]:
         **hub_labels(hub_id),
         "app.kubernetes.io/component": "workspace",
         "kworkspace.io/server": workspace.id,
-        "kworkspace.io/user": templates.label_value(workspace.user),
+        "kworkspace.io/user": templates.user_label(workspace.user),
     }
 
 

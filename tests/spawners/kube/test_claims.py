@@ -7,6 +7,7 @@ import pytest
 from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.spawners.kube.names import names
 from kworkspace.spawners.kube.pods import is_terminating
+from kworkspace.spawners.kube.templates import hashed
 from tests.kube_api.objects import Object
 from tests.spawners.kube.house import NAMESPACE, House, workspace
 
@@ -262,3 +263,11 @@ async def test_without_storage(house: House) -> None:
     assert "persistentvolumeclaims" not in house.left()
     await spawner.delete(alices.id, "alice", user="alice")
     assert house.left() == {}
+
+
+async def test_a_name_made_to_look_like_anothers_gets_no_home_of_theirs(house: House) -> None:
+    """Where the template has names as they are, the name of a claim may be one's hash."""
+    spawner = await house.open(pvc_name_template="{unescaped_username}")
+    await house.start(spawner, workspace("\u00fcmit", slug="a"))
+    with pytest.raises(StartFailed, match="belongs to another user"):
+        await house.start(spawner, workspace(hashed("\u00fcmit", 63), slug="b"))

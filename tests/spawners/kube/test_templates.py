@@ -83,16 +83,14 @@ def test_any_user_gives_names_that_kubernetes_allows(user: str, server: str) -> 
         made = name(f"workspace-{{{field}}}", user, server)
         assert is_dns_label(made), made
         assert len(made) <= templates.MAX_LABEL
-    assert templates.is_label_value(templates.label_value(user))
+    assert templates.is_label_value(templates.user_label(user))
 
 
 @given(st.tuples(NAMES, SERVERS), st.tuples(NAMES, SERVERS))
 def test_two_workspaces_never_meet(one: tuple[str, str], other: tuple[str, str]) -> None:
     same = name("workspace-{user_server}", *one) == name("workspace-{user_server}", *other)
     assert same == (one == other)
-    assert (templates.label_value(one[0]) == templates.label_value(other[0])) == (
-        one[0] == other[0]
-    )
+    assert (templates.user_label(one[0]) == templates.user_label(other[0])) == (one[0] == other[0])
 
 
 @given(LABELS, LABELS)
