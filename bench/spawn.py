@@ -37,7 +37,7 @@ import kworkspace.hub.lag
 kworkspace.hub.lag.watch = lambda *_: lag_probe.watch(Path({lag!r}))
 c.Hub.spawner_class = "kworkspace.spawners.kube.KubeSpawner"
 c.Hub.concurrent_spawn_limit = 0
-c.Hub.slow_spawn_timeout = 300
+c.Hub.slow_spawn_timeout = 600
 c.KubeSpawner.kubeconfig = {kubeconfig!r}
 c.KubeSpawner.namespace = {namespace!r}
 c.KubeSpawner.image = "ubuntu:24.04"
@@ -67,7 +67,7 @@ Server.wait_up = wait_up
 c.JupyterHub.proxy_class = Probed
 c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 c.JupyterHub.concurrent_spawn_limit = 0
-c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 300}}
+c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 600}}
 c.KubeSpawner.start_timeout = 300
 c.KubeSpawner.namespace = {namespace!r}
 c.KubeSpawner.image = "ubuntu:24.04"
