@@ -17,6 +17,7 @@ from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.gateway.config import Settings
 from kworkspace.gateway.door import Visitor
+from kworkspace.gateway.host_certificate import keep_certified
 from kworkspace.gateway.host_key import load_or_make, public_line
 from kworkspace.gateway.house import House
 from kworkspace.ssh.algorithms import modern_algorithms
@@ -53,6 +54,7 @@ async def serve(settings: Settings) -> None:
         )
         log.info("Listening on %s port %s", settings.listen_host, acceptor.get_port())
         house.begin(door)
+        house.tasks.spawn(keep_certified(hub, host_key, acceptor), "keep the host certificate")
         await stop.wait()
         log.info("Shutting down")
         acceptor.close()

@@ -109,7 +109,7 @@ class UserApp(AdminApp):
 
     def _list(self, words: Sequence[str]) -> Verb | None:
         async def show(admin: Administration) -> None:
-            _say_columns(
+            say_columns(
                 ("NAME", "ADMIN", "WORKSPACES", "LAST ACTIVITY"),
                 (
                     (
@@ -208,7 +208,7 @@ class KeyApp(AdminApp):
         user = parse_user_name(words[0])
 
         async def show(admin: Administration) -> None:
-            _say_columns(
+            say_columns(
                 ("FINGERPRINT", "TYPE", "COMMENT", "OPTIONS", "KEPT IN"),
                 (
                     (key.fingerprint, key.type, key.comment, key.options, key.source)
@@ -267,7 +267,7 @@ class CheckApp(Hub):
             found = asyncio.run(self._ask())
         except TraitError as error:
             raise explain(error, self.config, self.file) from error
-        _say_columns(
+        say_columns(
             ("NEEDED", "WHERE", "", "FOR"),
             ((each.what, each.where, _verdict(each), each.detail) for each in found),
         )
@@ -313,7 +313,8 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _say_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def say_columns(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table for people."""
     lines = [titles, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     for line in lines:

@@ -53,6 +53,7 @@ class Hub(HubOptions):
     kworkspace-hub invite NAME                # or have them add their key themselves
     kworkspace-hub token NAME                 # print a token for a user
     kworkspace-hub check                      # say whether workspaces can be started here
+    kworkspace-hub ca show                    # what SSH keys are trusted, and which one signs
     kworkspace-hub upgrade-db                 # after an update: a copy, then the new tables
     """
     classes = [*CLASSES]
@@ -65,6 +66,7 @@ class Hub(HubOptions):
         ),
         "token": (f"{_COMMANDS}.TokenApp", "Print a new API token for a user."),
         "check": (f"{_COMMANDS}.CheckApp", "Check what the spawner needs."),
+        "ca": ("kworkspace.hub.ca_command.CaApp", "Show and rotate the SSH authorities."),
         "upgrade-db": (
             "kworkspace.hub.upgrade_command.UpgradeApp",
             "Bring the database of an older version to this one.",

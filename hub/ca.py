@@ -1,15 +1,20 @@
-"""The hub's SSH keys: the certificate authority for users, and the gateway's host key.
+"""The hub's SSH keys: the certificate authorities for users and hosts, and the gateway's host key.
 
-Workspaces trust the authority, so that the gateway may in. A certificate is for one session:
-minutes, one workspace (its UUID is the principal), one source, for a key that never leaves
-the gateway (OpenSSH's PROTOCOL.certkeys; sshd_config(5), TrustedUserCAKeys). The host key is known
-here by itself, not by what a gateway says: whoever has a gateway's token cannot show people another
-door, nor use a login that was made at one. `hub.sessions` asks for both.
+Workspaces trust the authority for users, so that the gateway may in. A certificate is for one
+session: minutes, one workspace (its UUID is the principal), one source, for a key that never leaves
+the gateway (OpenSSH's PROTOCOL.certkeys; sshd_config(5), TrustedUserCAKeys). People trust the
+authority for hosts, so that they need not know host keys (sshd(8), SSH_KNOWN_HOSTS). The gateway's
+host key is known here by itself, not by what a gateway says: whoever has a gateway's token cannot
+show people another door, nor use a login that was made at one. `key_ring` has the files.
 """
 
-from collections.abc import Sequence
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import asyncssh
 from asyncssh.packet import PacketDecodeError
@@ -18,35 +23,120 @@ from kworkspace.cli.client.challenge import door_text
 from kworkspace.cli.client.errors import BadRequest, KworkspaceError
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.files import write_secret
+from kworkspace.hub.key_ring import SETTLE, KeyRing, read_ring
+
+log = logging.getLogger(__name__)
 
 CERTIFICATE_LIFE = timedelta(minutes=5)
+HOST_CERTIFICATE_LIFE = timedelta(days=30)
 CLOCK_SKEW = timedelta(minutes=1)
+LOOK_SECONDS = 5.0
 
 
-class UserAuthority:
-    """Signs the gateway's keys.
+class Authority:
+    """A certificate authority: what is to be trusted, and what signs.
 
     Args:
-        key: the authority's ed25519 key.
+        ring: its keys.
         clock: now.
+        file: where the keys are, to be read again.
+        seconds: a clock that only goes forward, in seconds.
     """
 
-    def __init__(self, *, key: asyncssh.SSHKey, clock: Clock) -> None:
-        self._key = key
+    comment = "kworkspace authority"
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing,
+        clock: Clock,
+        file: Path | None = None,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._file = file
+        self._seconds = seconds
+        self._heard: dict[str, float] = {}
+        self._complaint = ""
+        self._take(ring)
 
     @classmethod
-    def load(cls, file: Path, clock: Clock) -> "UserAuthority":
-        """Read the key, or make it (0600) at the first start.
+    def load(cls, file: Path, clock: Clock) -> Self:
+        """Read the keys, or make a first one (0600) at the first start.
 
         Raises:
             KworkspaceError: the file is there and is no key.
         """
-        return cls(key=_load(file, "kworkspace user authority"), clock=clock)
+        ring = read_ring(file)
+        if ring is None:
+            ring = KeyRing.new(cls.comment, clock().replace(microsecond=0))
+            write_secret(file, ring.text().strip())
+        return cls(ring=ring, clock=clock, file=file)
+
+    @property
+    def origin(self) -> str:
+        """What names the authority, however often its keys have changed."""
+        return self._ring.origin
 
     def public_keys(self) -> tuple[str, ...]:
-        """Return what workspaces must trust, as OpenSSH lines."""
-        return (self._key.export_public_key().decode().strip(),)
+        """Return what must be trusted, as OpenSSH lines."""
+        return tuple(one.line for one in self._ring.trusted(self._clock()))
+
+    async def keep(self, on_change: Callable[[], object]) -> None:
+        """Take over for ever what is put into the file, and what time brings.
+
+        Args:
+            on_change: called when what must be trusted is something else.
+        """
+        told = self.public_keys()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(self.reload)
+            if (trusted := self.public_keys()) != told:
+                log.info("The %s has %d trusted keys now", self.comment, len(trusted))
+                told = trusted
+                on_change()
+
+    def reload(self) -> None:
+        """Take over what is in the file by now; one that cannot be used changes nothing."""
+        if self._file is None:
+            return
+        try:
+            ring = read_ring(self._file)
+        except KworkspaceError as error:
+            ring, complaint = None, str(error)
+        else:
+            complaint = "" if ring else f"{self._file} is gone: restore it from a copy"
+        if complaint and complaint != self._complaint:
+            log.error("%s. What was in it before still counts", complaint)
+        self._complaint = complaint
+        if ring is not None:
+            self._take(ring)
+
+    def _take(self, ring: KeyRing) -> None:
+        now = self._seconds()
+        self._ring = ring
+        self._heard = {one.fingerprint: self._heard.get(one.fingerprint, now) for one in ring.keys}
+
+    def _signing_key(self) -> asyncssh.SSHKey:
+        """Return the key to sign with: the newest that whoever trusts us has heard of.
+
+        When that is, is in the file. But a hub that was away, or a Secret that came late, hears of
+        a key only now, and so do the workspaces: then one before it signs for a while yet.
+        """
+        now, seconds = self._clock(), self._seconds()
+        trusted = self._ring.trusted(now + CERTIFICATE_LIFE)
+        for one in reversed(trusted):
+            settled = seconds - self._heard[one.fingerprint] >= SETTLE.total_seconds()
+            if settled and (one.signs is None or one.signs <= now):
+                return one.key
+        return trusted[0].key
+
+
+class UserAuthority(Authority):
+    """Signs the gateway's keys."""
+
+    comment = "kworkspace user authority"
 
     def issue(self, *, public_key: str, principal: str, key_id: str, sources: Sequence[str]) -> str:
         """Return a user certificate as an OpenSSH line.
@@ -67,7 +157,7 @@ class UserAuthority:
         if subject.get_algorithm() != "ssh-ed25519":
             raise BadRequest("public_key: a session's key is an ssh-ed25519 one")
         now = self._clock()
-        certificate = self._key.generate_user_certificate(
+        certificate = self._signing_key().generate_user_certificate(
             subject,
             key_id,
             principals=[principal],
@@ -75,6 +165,30 @@ class UserAuthority:
             valid_before=int((now + CERTIFICATE_LIFE).timestamp()),
             source_address=list(sources),
             permit_x11_forwarding=False,
+        )
+        return certificate.export_certificate().decode().strip()
+
+
+class HostAuthority(Authority):
+    """Signs host keys."""
+
+    comment = "kworkspace host authority"
+
+    def issue(self, *, public_key: str, principals: Sequence[str], key_id: str) -> str:
+        """Return a host certificate as an OpenSSH line.
+
+        Args:
+            public_key: of the host, an OpenSSH line that the hub knows by itself.
+            principals: the names that people call the host by.
+            key_id: whose key it is, for logs.
+        """
+        now = self._clock()
+        certificate = self._signing_key().generate_host_certificate(
+            asyncssh.import_public_key(public_key),
+            key_id,
+            principals=list(principals),
+            valid_after=int((now - CLOCK_SKEW).timestamp()),
+            valid_before=int((now + HOST_CERTIFICATE_LIFE).timestamp()),
         )
         return certificate.export_certificate().decode().strip()
 
@@ -98,6 +212,10 @@ class DoorKey:
             KworkspaceError: the file is there and is no key.
         """
         return cls(_load(file, "kworkspace gateway"))
+
+    def is_same(self, public_key: str) -> bool:
+        """Whether an OpenSSH line is this key."""
+        return public_key.split()[:2] == self.public_key.split()[:2]
 
     def signed(self, session_id: bytes, signature: bytes) -> bool:
         """Whether the gateway has signed that a login was made at its door.

@@ -26,6 +26,8 @@ from kworkspace.spawners.base import Spawner
 
 TUNNEL_PATH = "/gateway/tunnel"
 _LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
+_EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104  # read, not bound
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _PATH_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _STARTS: tuple[StartOnConnect, ...] = ("never", "interactive", "always")
@@ -358,12 +360,41 @@ class HubOptions(Application):
 
     user_ca_file = Unicode(
         help="""The key of the authority that signs the gateway's way into workspaces, made if there
-        is none. Default: `user_ca` in data_dir.""",
+        is none. Default: `user_ca` in data_dir. `kworkspace-hub ca rotate` adds another one.""",
     ).tag(config=True)
 
     @default("user_ca_file")
     def _default_user_ca_file(self) -> str:
         return str(Path(self.data_dir) / "user_ca")
+
+    host_ca_file = Unicode(
+        help="""The key of the authority that signs the gateway's host key, so that people need not
+        know that, made if there is none. Default: `host_ca` in data_dir.""",
+    ).tag(config=True)
+
+    @default("host_ca_file")
+    def _default_host_ca_file(self) -> str:
+        return str(Path(self.data_dir) / "host_ca")
+
+    gateway_host_names = List(
+        Unicode(),
+        help="""The names and addresses that people reach the gateway by: those that its host
+        certificate is for.
+
+        Default: those of public_urls, and where the gateway listens if that is one address.""",
+    ).tag(config=True)
+
+    @default("gateway_host_names")
+    def _default_gateway_host_names(self) -> list[str]:
+        urls = [urlsplit(url) for url in (*self.public_urls, self.ssh_bind_url)]
+        return sorted({url.hostname or "" for url in urls} - _EVERYWHERE)
+
+    @validate("gateway_host_names")
+    def _host_names(self, proposal: Any) -> list[str]:
+        for name in proposal["value"]:
+            if not _HOST_NAME.fullmatch(name):
+                raise TraitError(f"The 'gateway_host_names' trait: '{name}' is no host name")
+        return [name.lower() for name in proposal["value"]]
 
     gateway_host_key_file = Unicode(
         help="""The gateway's SSH host key, made if there is none. Default: `gateway_host_key` in

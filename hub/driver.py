@@ -85,6 +85,12 @@ class Driver:
         self._unsure.add(id)
         return self.kick(id)
 
+    def check_all(self) -> None:
+        """Have all that runs compared: what is to be trusted there is something else."""
+        for row in self._readmodel.servers():
+            if row.state in {ServerState.STARTING, ServerState.READY}:
+                self.check(row.id)
+
     def ended(self, exit: Exit) -> None:
         """The spawner noticed that a workspace has ended by itself."""
         self._exits[exit.id] = exit

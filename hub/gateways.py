@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import msgspec
 
 from kworkspace.cli.client.errors import Forbidden
-from kworkspace.cli.client.models import Command, SSHDoor
+from kworkspace.cli.client.models import Command, HostCertificate, SSHDoor
 from kworkspace.hub.bus import Bus
-from kworkspace.hub.ca import DoorKey
+from kworkspace.hub.ca import DoorKey, HostAuthority
 
 SILENCE_SECONDS = 60.0
 AT_ONCE = 100  # sessions that one message names
 MOST_CHARACTERS = 500  # of a message for terminals
 DOORS, COMMANDS = "doors", "commands"
+NOT_THE_DOOR = "The door's host key is not the one that the hub knows (c.Hub.gateway_host_key_file)"
 
 
 class _Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +45,24 @@ class Gateways:
     Args:
         bus: to the other hubs.
         key: the host key that a door must have.
+        authority: signs it.
+        names: that people reach the door by.
         seconds: a clock that only goes forward, in seconds.
     """
 
     def __init__(
-        self, *, bus: Bus, key: DoorKey, seconds: Callable[[], float] = time.monotonic
+        self,
+        *,
+        bus: Bus,
+        key: DoorKey,
+        authority: HostAuthority,
+        names: Sequence[str],
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = bus
         self._key = key
+        self._authority = authority
+        self._names = names
         self._seconds = seconds
         self._seen: dict[str, _Seen] = {}
         self._queues: set[asyncio.Queue[Command]] = set()
@@ -69,14 +80,15 @@ class Gateways:
         Raises:
             Forbidden: with another host key than the hub's gateway has; people pin what is shown.
         """
-        keys = {" ".join(line.split()[:2]) for line in door.host_keys}
-        if keys != {" ".join(self._key.public_key.split()[:2])}:
-            raise Forbidden(
-                "The door's host key is not the one that the hub knows"
-                " (c.Hub.gateway_host_key_file)"
-            )
-        # Of the address a gateway chooses the length.
-        door = msgspec.structs.replace(door, host=door.host[:255], host_keys=[self._key.public_key])
+        if not door.host_keys or not all(map(self._key.is_same, door.host_keys)):
+            raise Forbidden(NOT_THE_DOOR)
+        # Of the address a gateway chooses the length, and what is to be trusted is said here.
+        door = msgspec.structs.replace(
+            door,
+            host=door.host[:255],
+            host_keys=[self._key.public_key],
+            host_authorities=[],
+        )
         report = _Report(instance=instance, door=door, tunnel_port=tunnel_port)
         self._bus.publish(DOORS, msgspec.json.encode(report))
 
@@ -91,7 +103,10 @@ class Gateways:
     def door(self) -> SSHDoor | None:
         """Return the door of the gateway that reported last, None if none did lately."""
         last = self._last()
-        return last.door if last else None
+        if last is None:
+            return None
+        trusted = list(self._authority.public_keys())
+        return msgspec.structs.replace(last.door, host_authorities=trusted)
 
     def tunnel_port(self) -> int | None:
         """Return where the gateway that reported last listens for tunnels, None if it does not."""
@@ -102,6 +117,19 @@ class Gateways:
         now = self._seconds()
         alive = [seen for seen in self._seen.values() if now - seen.at < SILENCE_SECONDS]
         return max(alive, key=lambda seen: seen.at) if alive else None
+
+    def certificate(self, public_key: str) -> HostCertificate:
+        """Return a certificate for the door's host key and the names that the hub knows it by.
+
+        Raises:
+            Forbidden: it is another key: a gateway's token makes nobody a host.
+        """
+        if not self._key.is_same(public_key):
+            raise Forbidden(NOT_THE_DOOR)
+        certificate = self._authority.issue(
+            public_key=self._key.public_key, principals=self._names, key_id="kworkspace gateway"
+        )
+        return HostCertificate(certificate=certificate)
 
     def end_sessions(self, sessions: Sequence[str], message: str) -> None:
         """Have sessions ended, with a line in their terminals.

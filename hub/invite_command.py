@@ -81,13 +81,17 @@ class InviteApp(AdminApp):
         return revoke
 
 
-def parse_duration(text: str) -> int:
+def parse_duration(text: str, option: str = "--expires") -> int:
     """Return the seconds of `30m`, `24h` or `7d`.
+
+    Args:
+        text: as it was typed.
+        option: where it was, for the error.
 
     Raises:
         BadRequest: it is none of these.
     """
     found: Any = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise BadRequest(f"--expires {text}: expected a number and s, m, h or d, as 24h")
+        raise BadRequest(f"{option} {text}: expected a number and s, m, h or d, as 24h")
     return int(found[1]) * _SECONDS[found[2]]

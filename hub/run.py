@@ -175,7 +175,12 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         ),
     )
     tokens = Tokens(store=store, readmodel=readmodel, audit=audit, clock=clock)
-    gateways = Gateways(bus=store.bus, key=secrets.door_key)
+    gateways = Gateways(
+        bus=store.bus,
+        key=secrets.door_key,
+        authority=secrets.host_authority,
+        names=options.gateway_host_names,
+    )
     sessions = Sessions(
         store=store,
         readmodel=readmodel,
@@ -298,6 +303,8 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
     tasks.spawn(reconciler.keep(), "compare with what runs")
     tasks.spawn(housekeeping.keep(), "delete what is over")
     tasks.spawn(lag.watch(metrics.lag), "watch the event loop")
+    tasks.spawn(authority.keep(driver.check_all), "follow the user authority")
+    tasks.spawn(secrets.host_authority.keep(driver.check_all), "follow the host authority")
     supervisor = Supervisor(
         services=tuple(services),
         directory=data_dir / "services",

@@ -5,10 +5,12 @@ and read. Hubs that share a database alone must be given the same ones (`hub.pre
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kworkspace.hub.ca import DoorKey, UserAuthority
+from kworkspace.hub.ca import DoorKey, HostAuthority, UserAuthority
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.files import HubLock, read_secret, write_secret
@@ -26,12 +28,14 @@ class Secrets:
         cookie: signs challenges.
         admin_token: of the machine's admin.
         authority: signs the gateway's keys.
+        host_authority: signs host keys.
         door_key: the gateway's host key.
     """
 
     cookie: str
     admin_token: str
     authority: UserAuthority
+    host_authority: HostAuthority
     door_key: DoorKey
 
 
@@ -42,15 +46,27 @@ def load(options: HubOptions, clock: Clock) -> Secrets:
         KworkspaceError: a file cannot be used.
     """
     data_dir = Path(options.data_dir)
-    lock = HubLock(data_dir / "secrets.lock")
-    lock.acquire(wait=True)
-    try:
+    with locked(data_dir):
         return Secrets(
             cookie=secret(Path(options.cookie_secret_file), secrets.token_hex(32)),
             admin_token=secret(data_dir / "admin_token", new_secret()),
             authority=UserAuthority.load(Path(options.user_ca_file), clock),
+            host_authority=HostAuthority.load(Path(options.host_ca_file), clock),
             door_key=DoorKey.load(Path(options.gateway_host_key_file)),
         )
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Let nobody else of this machine change the secrets meanwhile.
+
+    Raises:
+        FileUnusable: the directory cannot be used.
+    """
+    lock = HubLock(data_dir / "secrets.lock")
+    lock.acquire(wait=True)
+    try:
+        yield
     finally:
         lock.release()
 
@@ -70,18 +86,18 @@ def secret(file: Path, new: str) -> str:
 
 def shared(options: HubOptions, secrets: Secrets) -> list[Shared]:
     """Return what all hubs on one database must have the same of."""
-    [authority] = secrets.authority.public_keys()
     place = f"{machine()} {options.data_dir}"
     local = issubclass(options.spawner_class, LocalSpawner)
     return [
         _same_file(Path(options.cookie_secret_file), secrets.cookie),
-        _same_file(Path(options.user_ca_file), authority),
+        _same_file(Path(options.user_ca_file), secrets.authority.origin),
         _same_file(Path(options.gateway_host_key_file), secrets.door_key.public_key),
         Shared(
             place if local else "anywhere",
             "Hubs of a spawner that works on one machine must share it and c.Hub.data_dir, which is"
             f" {options.data_dir} here: another hub on the database has another place or spawner",
         ),
+        _same_file(Path(options.host_ca_file), secrets.host_authority.origin),
     ]
 
 

@@ -223,6 +223,11 @@ def report_gateway(instance: str, report: m.GatewayReport) -> Call[None]:
     return Call("PUT", f"/hub/api/gateway/instances/{instance}", type(None), report)
 
 
+def host_certificate(request: m.HostCertificateRequest) -> Call[m.HostCertificate]:
+    """Gateway: a certificate for the door's host key."""
+    return Call("POST", "/hub/api/gateway/host-certificate", m.HostCertificate, request)
+
+
 def gateway_commands(instance: str) -> Call[m.Command]:
     """Gateway: the one stream of what the hub wants done."""
     path = f"/hub/api/gateway/commands?instance={quote(instance, safe='')}"

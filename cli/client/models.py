@@ -108,11 +108,16 @@ class Profile(OwnStruct, frozen=True, kw_only=True):
 
 
 class SSHDoor(Struct, frozen=True, kw_only=True):
-    """How to reach the gateway: address, and the host keys to pin (OpenSSH public key lines)."""
+    """How to reach the gateway: address, and the host keys to pin (OpenSSH public key lines).
+
+    `host_authorities`: the keys of the authorities that sign its host keys, so that another one is
+    no surprise (sshd(8), `@cert-authority`); a gateway that reports itself says nothing of it.
+    """
 
     host: str
     port: int
     host_keys: list[str]
+    host_authorities: list[str] = []
 
 
 class HubRoot(Struct, frozen=True, kw_only=True):
@@ -375,6 +380,18 @@ class Tunnel(OwnStruct, frozen=True, kw_only=True):
     actor: str
     start_on_connect: StartOnConnect
     address: WorkspaceAddress | None
+
+
+class HostCertificateRequest(OwnStruct, frozen=True, kw_only=True):
+    """`POST /gateway/host-certificate`: the public half of the door's host key."""
+
+    public_key: str
+
+
+class HostCertificate(OwnStruct, frozen=True, kw_only=True):
+    """What shows that the host authority knows the door, for thirty days."""
+
+    certificate: str
 
 
 class SessionActivity(OwnStruct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from kworkspace.cli.client.models import (
     CertificateRequest,
     FailedLogin,
     GatewayReport,
+    HostCertificateRequest,
     Session,
     SessionEnd,
     SessionRequest,
@@ -112,6 +113,17 @@ class GatewayHandler(BaseHandler):
         await self.domain.sessions.report(instance[:64], self.body(GatewayReport))
         self.set_status(204)
         self.finish()
+
+
+class HostCertificateHandler(BaseHandler):
+    """What shows people that the door is the hub's."""
+
+    scopes = {"POST": Scope.GATEWAY}
+
+    def post(self) -> None:
+        """Return HostCertificate."""
+        request = self.body(HostCertificateRequest)
+        self.reply(self.domain.gateways.certificate(request.public_key), 201)
 
 
 class GatewayCommandsHandler(BaseHandler):

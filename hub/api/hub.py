@@ -8,7 +8,7 @@ from kworkspace.hub.scopes import Scope
 
 
 class RootHandler(BaseHandler):
-    """The version, and the gateway's door with the host keys to pin."""
+    """The version, and the gateway's door with what to trust there."""
 
     scopes = {"GET": PUBLIC}
 

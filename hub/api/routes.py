@@ -70,6 +70,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         rf"{_SESSION}/address": tunnels.SessionAddressHandler,
         rf"{_SESSION}/certificate": gateway.SessionCertificateHandler,
         r"/gateway/instances/(?P<instance>[0-9A-Za-z-]{1,64})": gateway.GatewayHandler,
+        r"/gateway/host-certificate": gateway.HostCertificateHandler,
         r"/gateway/commands": gateway.GatewayCommandsHandler,
     }
     prefix = domain.api_prefix

@@ -70,6 +70,7 @@ def test_where_things_are(load: Load) -> None:
     for file in (
         Path(hub.cookie_secret_file),
         Path(hub.user_ca_file),
+        Path(hub.host_ca_file),
         Path(hub.gateway_host_key_file),
         service.token_file,
     ):
@@ -91,6 +92,8 @@ def test_values_arrive(load: Load, tmp_path: Path) -> None:
     assert load(TABLE["postgres-url"]).db_url == "postgresql://kworkspace@db.example/kworkspace"
     assert "secret" in load(TABLE["postgres-secret"]).db_url
     assert "http://127.0.0.1:8000" in load({}).public_urls
+    named = load({"gateway": {"publicHost": "ssh.hub.example"}})
+    assert named.gateway_host_names == ["ssh.hub.example"]
     assert load({}).db_url == "sqlite:////var/lib/kworkspace/hub.sqlite"
 
 

@@ -35,6 +35,7 @@ def test_hub_and_gateway_can_use_them(tmp_path: Path) -> None:
         data_dir=str(tmp_path / "data"),
         cookie_secret_file=str(tmp_path / "cookie_secret"),
         user_ca_file=str(tmp_path / "user_ca"),
+        host_ca_file=str(tmp_path / "host_ca"),
         gateway_host_key_file=str(tmp_path / "host_key"),
     )
     secrets = load(options, utc_now)
@@ -42,6 +43,7 @@ def test_hub_and_gateway_can_use_them(tmp_path: Path) -> None:
     for name, public in (
         ("host_key", secrets.door_key.public_key),
         ("user_ca", *secrets.authority.public_keys()),
+        ("host_ca", *secrets.host_authority.public_keys()),
     ):
         key = asyncssh.import_private_key(files[name])
         assert key.get_algorithm() == "ssh-ed25519"
@@ -74,7 +76,7 @@ async def rendered_for(cluster: Cluster) -> Rendered:
     return parsed(await asyncio.to_thread(render_))
 
 
-@pytest.mark.parametrize("missing", ["", "token"])
+@pytest.mark.parametrize("missing", ["", "token", "host_ca"])
 async def test_upgrade_keeps_them(cluster: Cluster, missing: str) -> None:
     """What is there; a key that an older chart did not have is added."""
     before = (await rendered_for(cluster)).of("Secret")
@@ -85,4 +87,4 @@ async def test_upgrade_keeps_them(cluster: Cluster, missing: str) -> None:
     assert len(after) == len(before) == 2
     for old, new in zip(before, after, strict=True):
         assert {key: new["data"][key] for key in old["data"]} == old["data"]
-    assert all(len(secret["data"]) == 2 for secret in after)
+    assert [len(secret["data"]) for secret in after] == [3, 2]

@@ -65,6 +65,8 @@ class StandInHub:
         proofs: every session request whose proof was good.
         failures: the failed logins that it was told of.
         full: why it opens no more sessions, if it does not.
+        host_authority: signs the gateways' host keys.
+        host_certificate: what a test wants otherwise in that.
         start_on_connect: what it says of that.
     """
 
@@ -83,6 +85,8 @@ class StandInHub:
         self.proofs: list[m.SessionRequest] = []
         self.failures: list[m.FailedLogin] = []
         self.full = ""
+        self.host_authority = asyncssh.generate_private_key("ssh-ed25519")
+        self.host_certificate: dict[str, Any] = {}
         self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
         self._streams: list[asyncio.Queue[m.Command]] = []
@@ -115,6 +119,7 @@ class StandInHub:
         app.router.add_post(f"{base}/sessions/{{id}}/certificate", self._certificate)
         app.router.add_delete(f"{base}/sessions/{{id}}", self._close)
         app.router.add_put(f"{base}/instances/{{id}}", self._report)
+        app.router.add_post(f"{base}/host-certificate", self._certify)
         app.router.add_get(f"{base}/commands", self._commands)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -297,6 +302,14 @@ class StandInHub:
         self.host_keys[request.match_info["id"]] = report.door.host_keys
         self.reports.append(report)
         return web.Response(status=204)
+
+    async def _certify(self, request: web.Request) -> web.StreamResponse:
+        asked = msgspec.json.decode(await request.read(), type=m.HostCertificateRequest)
+        wanted = {"principals": ["127.0.0.1"], "valid_before": "+30d"} | self.host_certificate
+        key = asyncssh.import_public_key(asked.public_key)
+        certificate = self.host_authority.generate_host_certificate(key, "gateway", **wanted)
+        line = certificate.export_certificate().decode()
+        return _json(m.HostCertificate(certificate=line), 201)
 
     async def _commands(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

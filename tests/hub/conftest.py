@@ -26,7 +26,7 @@ from kworkspace.hub.api.streams import Streams
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.bans import Bans
 from kworkspace.hub.bus import Bus, LocalBus
-from kworkspace.hub.ca import DoorKey, UserAuthority
+from kworkspace.hub.ca import DoorKey, HostAuthority, UserAuthority
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.consequences import Consequences
 from kworkspace.hub.db import models as db
@@ -37,6 +37,7 @@ from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.groups import Groups
 from kworkspace.hub.guesses import Guesses
 from kworkspace.hub.invites import Invites
+from kworkspace.hub.key_ring import KeyRing
 from kworkspace.hub.keys import MOST_KEYS, Keys
 from kworkspace.hub.leases import Leases
 from kworkspace.hub.login import SignIn
@@ -337,8 +338,8 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             **setting.authenticator,
         )
         admission = Admission(readmodel=readmodel, authenticator=authenticator)
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        authority = UserAuthority(key=key, clock=clock)
+        authority = UserAuthority(ring=KeyRing.new("users", clock()), clock=clock)
+        host_authority = HostAuthority(ring=KeyRing.new("hosts", clock()), clock=clock)
 
         def workspace(row: ServerRow) -> Workspace:
             return Workspace(
@@ -387,7 +388,13 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             **common, driver=driver, spawner=spawner, clock=clock, limits=setting.limits
         )
         tokens = Tokens(**common, clock=clock)
-        gateways = Gateways(bus=bus, key=DoorKey(DOOR_KEY), seconds=clock.seconds)
+        gateways = Gateways(
+            bus=bus,
+            key=DoorKey(DOOR_KEY),
+            authority=host_authority,
+            names=["hub.example"],
+            seconds=clock.seconds,
+        )
         people = People(**common, authenticator=authenticator, clock=clock)
         sessions = Sessions(
             **common,

@@ -161,7 +161,11 @@ async def test_what_keeps_it_from_starting(file: Path, tmp_path: Path, empty_sql
         (free, f"--Hub.data_dir={tmp_path}/c", f"{url}{tmp_path}/text.sqlite"): "is corrupt",
         (free, f"--Hub.data_dir={tmp_path}/d", f"{url}{tmp_path}/no/x"): "The lock file",
         (free, "--Hub.bogus=1"): "c.Hub.bogus: no such option",
-        (free, "--SSHKeyAuthenticator.admin_users=a/b"): "a user name must not contain '/'",
+        (
+            free,
+            f"--Hub.data_dir={tmp_path}/e",
+            "--SSHKeyAuthenticator.admin_users=a/b",
+        ): "a user name must not contain '/'",
     }
     results = await asyncio.gather(*(run("-f", str(file), *case) for case in cases))
     taken.close()

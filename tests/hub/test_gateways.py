@@ -1,20 +1,26 @@
 """Doors: of the gateway that reported last, as long as it goes on reporting; heard by every hub."""
 
+from datetime import UTC, datetime
+
 import asyncssh
 import msgspec
 import pytest
+from asyncssh.public_key import SSHOpenSSHCertificate
 
 from kworkspace.cli.client.errors import Forbidden
 from kworkspace.cli.client.models import Command, SSHDoor
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.bus import LocalBus
-from kworkspace.hub.ca import DoorKey
+from kworkspace.hub.ca import DoorKey, HostAuthority
 from kworkspace.hub.gateways import AT_ONCE, Gateways
+from kworkspace.hub.key_ring import KeyRing
 from tests.hub.conftest import DOOR, DOOR_KEY, Clock, until
+
+HOSTS = KeyRing.new("hosts", datetime(2030, 1, 1, tzinfo=UTC))
 
 
 def door(port: int) -> SSHDoor:
-    return msgspec.structs.replace(DOOR, port=port)
+    return msgspec.structs.replace(DOOR, port=port, host_authorities=[HOSTS.keys[0].line])
 
 
 @pytest.fixture
@@ -22,9 +28,20 @@ def bus() -> LocalBus:
     return LocalBus()
 
 
+def made(bus: LocalBus, clock: Clock) -> Gateways:
+    """Return those of one more hub; all have the same keys."""
+    return Gateways(
+        bus=bus,
+        key=DoorKey(DOOR_KEY),
+        authority=HostAuthority(ring=HOSTS, clock=clock),
+        names=["hub.example", "192.0.2.1"],
+        seconds=clock.seconds,
+    )
+
+
 @pytest.fixture
 def gateways(bus: LocalBus, clock: Clock) -> Gateways:
-    return Gateways(bus=bus, key=DoorKey(DOOR_KEY), seconds=clock.seconds)
+    return made(bus, clock)
 
 
 def test_door(gateways: Gateways, clock: Clock) -> None:
@@ -43,17 +60,19 @@ def test_door(gateways: Gateways, clock: Clock) -> None:
     assert len(gateways._seen) == 1, "who is gone is forgotten"
 
 
-def test_every_hub_knows_the_door(gateways: Gateways, bus: LocalBus) -> None:
+def test_every_hub_knows_the_door(gateways: Gateways, bus: LocalBus, clock: Clock) -> None:
     """One that has just begun learns it with the next report, to whichever hub."""
     gateways.report("one", door(1))
-    other = Gateways(bus=bus, key=DoorKey(DOOR_KEY))
+    other = made(bus, clock)
     assert other.door() is None
     gateways.report("one", door(1))
     assert other.door() == door(1)
 
 
-async def test_every_gateway_hears_commands(gateways: Gateways, bus: LocalBus) -> None:
-    other = Gateways(bus=bus, key=DoorKey(DOOR_KEY))
+async def test_every_gateway_hears_commands(
+    gateways: Gateways, bus: LocalBus, clock: Clock
+) -> None:
+    other = made(bus, clock)
     ids = [f"{number:036d}" for number in range(AT_ONCE + 1)]
     tasks = Tasks()
     heard: list[list[Command]] = [[], []]
@@ -91,3 +110,23 @@ def test_another_door_is_not_shown(gateways: Gateways) -> None:
 def test_a_door_of_any_length(gateways: Gateways) -> None:
     gateways.report("i" * 64, msgspec.structs.replace(DOOR, host="h" * 100_000))
     assert gateways.door() is not None
+
+
+def test_a_gateway_says_nothing_of_authorities(gateways: Gateways) -> None:
+    """Whoever has its token would choose whom people trust."""
+    foreign = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    gateways.report("one", msgspec.structs.replace(door(1), host_authorities=[foreign]))
+    assert gateways.door() == door(1)
+
+
+def test_certificate_is_for_the_door_alone(gateways: Gateways, clock: Clock) -> None:
+    """Its names are the hub's own, whatever a gateway would like."""
+    certificate = asyncssh.import_certificate(gateways.certificate(DOOR.host_keys[0]).certificate)
+    assert isinstance(certificate, SSHOpenSSHCertificate)
+    assert certificate.key == DOOR_KEY.convert_to_public()
+    assert certificate.signing_key == HOSTS.keys[0].key.convert_to_public()
+    assert certificate.principals == ["hub.example", "192.0.2.1"]
+    foreign = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    for key in (foreign, "", "nonsense", HOSTS.keys[0].line):
+        with pytest.raises(Forbidden):
+            gateways.certificate(key)

@@ -17,11 +17,14 @@ def test_hubs_that_start_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: load(options, utc_now), range(8)))
     texts = {
-        (one.cookie, one.admin_token, one.door_key.public_key, *one.authority.public_keys())
+        (
+            *(one.cookie, one.admin_token, one.door_key.public_key),
+            *(*one.authority.public_keys(), *one.host_authority.public_keys()),
+        )
         for one in loaded
     }
     assert len(texts) == 1
-    for file in ("cookie_secret", "admin_token", "user_ca", "gateway_host_key"):
+    for file in ("cookie_secret", "admin_token", "user_ca", "host_ca", "gateway_host_key"):
         assert (tmp_path / file).stat().st_mode & 0o777 == 0o600
 
 
@@ -33,9 +36,8 @@ def test_what_hubs_share(tmp_path: Path) -> None:
     assert [item.digest for item in ours] == [
         item.digest for item in shared(one, load(one, utc_now))
     ]
-    for item, their, file in zip(
-        ours, theirs, ("cookie_secret", "user_ca", "gateway_host_key", str(tmp_path)), strict=True
-    ):
+    files = ("cookie_secret", "user_ca", "gateway_host_key", str(tmp_path), "host_ca")
+    for item, their, file in zip(ours, theirs, files, strict=True):
         assert item.digest != their.digest
         assert file in item.otherwise
         assert item.text not in item.otherwise
@@ -46,7 +48,7 @@ def test_a_spawner_of_many_machines_asks_for_no_place(tmp_path: Path) -> None:
     for directory in directories:
         directory.mkdir()
     every = [HubOptions(data_dir=str(each), spawner_class=FakeSpawner) for each in directories]
-    places = {shared(each, load(each, utc_now))[-1].digest for each in every}
+    places = {shared(each, load(each, utc_now))[-2].digest for each in every}
     assert len(places) == 1
 
 

@@ -13,6 +13,7 @@ c.Hub.base_url = {{ include "kworkspace.baseUrl" . | toJson }}
 c.Hub.data_dir = "/var/lib/kworkspace"
 c.Hub.cookie_secret_file = "/run/kworkspace/hub/cookie_secret"
 c.Hub.user_ca_file = "/run/kworkspace/hub/user_ca"
+c.Hub.host_ca_file = "/run/kworkspace/hub/host_ca"
 c.Hub.gateway_host_key_file = "/run/kworkspace/gateway/host_key"
 c.Hub.services = [{"name": "gateway", "api_token_file": "/run/kworkspace/gateway/token"}]
 {{- if .Values.hub.db.existingSecret }}
@@ -23,6 +24,9 @@ c.Hub.db_url = {{ .Values.hub.db.url | toJson }}
 {{- $urls := include "kworkspace.publicUrls" . }}
 {{- if ne $urls "[]" }}
 c.Hub.public_urls = {{ $urls }}
+{{- end }}
+{{- with .Values.gateway.publicHost }}
+c.Hub.gateway_host_names = [{{ toJson . }}]
 {{- end }}
 {{- with .Values.hub.trustedProxies }}
 c.Hub.trusted_downstream_ips = {{ toJson . }}

@@ -273,6 +273,21 @@ async def test_close(web: Web, gateway: str, keys: Keys) -> None:
     assert ends == [("session.end", "ok", "service gateway", "alice")]
 
 
+async def test_host_certificate(web: Web, gateway: str, alice: str) -> None:
+    """By the authority that people are told of, for the door alone; nobody else may ask."""
+    path = "/hub/api/gateway/host-certificate"
+    [line] = conftest.DOOR.host_keys
+    reply = await web("POST", path, gateway, json={"public_key": line})
+    assert reply.status == 201
+    certificate = asyncssh.import_certificate(reply.json["certificate"])
+    assert certificate.key == conftest.DOOR_KEY.convert_to_public()
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    reply = await web("POST", path, gateway, json={"public_key": other})
+    assert (reply.status, "host key" in reply.error[1]) == (403, True)
+    assert (await web("POST", path, alice, json={"public_key": line})).status == 403
+    assert (await web("POST", path, json={"public_key": line})).status == 401
+
+
 def report(*sessions: tuple[str, float]) -> dict[str, Any]:
     return {"door": DOOR, "sessions": [{"id": id, "idle": idle} for id, idle in sessions]}
 
@@ -292,7 +307,9 @@ async def test_report(web: Web, gateway: str, keys: Keys) -> None:
     assert now.last_activity == user.last_activity
     assert now.last_activity is not None
     assert (now.last_activity - began).total_seconds() == 70
-    assert (await web("GET", "/hub/api/")).json["ssh"] == DOOR
+    door = (await web("GET", "/hub/api/")).json["ssh"]
+    [authority] = door["host_authorities"]
+    assert door == DOOR | {"host_authorities": [authority]}
     for idle in (1e300, -5.0):
         assert (await web("PUT", path, gateway, json=report((id, idle)))).status == 204
     later = web.parts.readmodel.server(row.id)
