@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -24,7 +25,7 @@ from kworkspace.spawners.kube.errors import AlreadyExists, ConflictInCluster, No
 from kworkspace.spawners.kube.found import HUB_LABEL, server_of
 from kworkspace.spawners.kube.kinds import Kind
 from kworkspace.spawners.kube.manifests.namespace import make_namespace
-from kworkspace.spawners.kube.manifests.secret import make_secret
+from kworkspace.spawners.kube.manifests.secret import keys_of, make_secret
 from kworkspace.spawners.kube.manifests.service import make_service
 from kworkspace.spawners.kube.names import Names
 from kworkspace.spawners.kube.pods import Object
@@ -119,13 +120,34 @@ class Objects:
         """
         names = replace(names, secret=pods.annotation(pod, SECRET) or names.secret)
         body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
-        wanted, told = digest(body), pods.annotation(pod, KEYS)
+        write = partial(self._client.apply, Kind.SECRET, names.namespace, names.secret, body)
+        await self._renew(workspace, pod, digest(body), write)
+
+    async def refresh_keys(self, workspace: Workspace, names: Names, pod: Object) -> None:
+        """Bring keys and authorities up to date, and nothing else that the options decide.
+
+        Raises:
+            ApiError: the API server refuses.
+        """
+        name = pods.annotation(pod, SECRET) or names.secret
+        patch = {"data": keys_of(workspace)}
+        write = partial(self._client.patch_merge, Kind.SECRET, names.namespace, name, patch)
+        await self._renew(workspace, pod, digest(patch), write)
+
+    async def _renew(
+        self,
+        workspace: Workspace,
+        pod: Object,
+        wanted: str,
+        write: Callable[[], Awaitable[Object]],
+    ) -> None:
+        told = pods.annotation(pod, KEYS)
         if wanted == told == self._applied.get(workspace.id):
             return
         if wanted != told:
             # First, so that whoever takes over from a hub that dies here does it again.
             await self._note_keys(pod, CHANGING)
-        await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
+        await write()
         if wanted != told:
             await self._note_keys(pod, wanted)
         self._applied[workspace.id] = wanted

@@ -5,6 +5,7 @@ there is, is in the cluster alone; another process with the same hub id goes on 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -56,6 +57,8 @@ from kworkspace.spawners.kube.removal import Removal
 from kworkspace.spawners.kube.signals import Signals
 from kworkspace.spawners.kube.starts import Start
 from kworkspace.spawners.kube.view import View
+
+log = logging.getLogger(__name__)
 
 
 class KubeSpawner(KubeSpawnerOptions):
@@ -304,12 +307,22 @@ class KubeSpawner(KubeSpawnerOptions):
             if pods.is_terminating(pod) or pods.is_over(pod):
                 continue
             try:
-                options = await self._options_of(workspace)
-                await self.parts.objects.refresh(options, workspace, made, pod)
-            except (ApiError, TraitError) as error:
+                await self._refresh(workspace, made, pod)
+            except ApiError as error:
                 raise KworkspaceError(
-                    f"the keys of {workspace.slug} are not renewed: {_why(error)}"
+                    f"the keys of {workspace.slug} are not renewed: {explain(error)}"
                 ) from error
+
+    async def _refresh(self, workspace: Workspace, made: Names, pod: Object) -> None:
+        """Renew a Secret; a key that is taken away goes whatever has become of the profile."""
+        try:
+            options = await self._options_of(workspace)
+        except (KworkspaceError, TraitError) as error:
+            why = error.message if isinstance(error, KworkspaceError) else one_line(str(error))
+            log.info("Only the keys of %s are renewed: %s", workspace.slug, why)
+            await self.parts.objects.refresh_keys(workspace, made, pod)
+        else:
+            await self.parts.objects.refresh(options, workspace, made, pod)
 
     async def activity(self, gateways: Collection[str] = ()) -> Sequence[Activity]:
         """Return what each pod that lives is at."""
@@ -368,7 +381,3 @@ class KubeSpawner(KubeSpawnerOptions):
 
     def _is_asked(self, pod: Object) -> bool:
         return self._parts is not None and self._parts.removal.is_ours(pod)
-
-
-def _why(error: ApiError | TraitError) -> str:
-    return explain(error) if isinstance(error, ApiError) else one_line(str(error))

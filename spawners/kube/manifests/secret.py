@@ -40,8 +40,6 @@ def make_secret(
     account = template_fields(options, workspace, names)["account"]
     who = identity(options, workspace, names)
     content = {
-        "authorized_keys": _lines(workspace.authorized_keys),
-        "user_ca.pub": _lines(workspace.user_authorities),
         "bootstrap.sh": script("bootstrap.sh"),
         "profile.sh": script("profile.sh"),
         "passwd": passwd(account, who),
@@ -62,8 +60,22 @@ def make_secret(
             annotations=options.extra_annotations,
         ),
         "type": "Opaque",
-        "data": {key: base64.b64encode(text.encode()).decode() for key, text in content.items()},
+        "data": keys_of(workspace) | _encoded(content),
     }
+
+
+def keys_of(workspace: Workspace) -> dict[str, str]:
+    """Return what of a Secret says who may come in, as its `data` has it."""
+    return _encoded(
+        {
+            "authorized_keys": _lines(workspace.authorized_keys),
+            "user_ca.pub": _lines(workspace.user_authorities),
+        }
+    )
+
+
+def _encoded(content: dict[str, str]) -> dict[str, str]:
+    return {key: base64.b64encode(text.encode()).decode() for key, text in content.items()}
 
 
 @cache

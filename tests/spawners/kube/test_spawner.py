@@ -447,6 +447,18 @@ async def test_profiles(house: House) -> None:
     assert house.names("pods") == [POD]
 
 
+async def test_keys_are_renewed_though_the_profile_is_gone(house: House) -> None:
+    small, big = ({"display_name": slug, "slug": slug} for slug in ("small", "big"))
+    spawner = await house.open(profile_list=[small, big])
+    alices = workspace(options={"profile": "big"}, authorized_keys=("ssh-ed25519 STOLEN",))
+    await house.start(spawner, alices)
+    spawner.profile_list = [small]
+    await spawner.refresh(replace(alices, authorized_keys=("ssh-ed25519 NEW",)))
+    secret = house.cluster.get("secrets", NAMESPACE, f"{POD}-ssh")
+    assert secret is not None
+    assert base64.b64decode(secret["data"]["authorized_keys"]) == b"ssh-ed25519 NEW\n"
+
+
 async def test_activity_and_exec(house: House) -> None:
     def program(argv: list[str], stdin: bytes) -> tuple[int, bytes, bytes]:
         return 3, " ".join(argv).encode() + stdin, b"oh"
