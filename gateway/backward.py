@@ -2,7 +2,8 @@
 
 They come over the one connection that a session has into its workspace, so they can go to that
 session's user and to nobody else: forwarded-tcpip where the user has asked to listen (RFC 4254,
-section 7.1), and agent channels where they have lent their agent (draft-ietf-sshm-ssh-agent).
+section 7.1), the same of Unix sockets (OpenSSH's PROTOCOL, section 2.4), and agent channels where
+they have lent their agent (draft-ietf-sshm-ssh-agent).
 Whatever else a workspace opens is refused by asyncssh.
 """
 
@@ -13,7 +14,7 @@ import asyncssh
 from asyncssh.channel import SSHUNIXChannel
 from asyncssh.packet import SSHPacket
 
-from kworkspace.gateway.forward import End, Forward
+from kworkspace.gateway.forward import End, Forward, as_unix
 
 _AGENT_OPENS = "_process_auth_agent_at_openssh_dot_com_open"
 
@@ -40,8 +41,7 @@ def join_agents(
         channel = conn.create_unix_channel()
 
         async def open_far(far: Callable[[], End]) -> None:
-            factory = cast("Callable[[], asyncssh.SSHUNIXSession[bytes]]", far)
-            await user.create_agent_channel().open(factory)
+            await user.create_agent_channel().open(as_unix(far))
 
         return channel, forward.join(open_far)
 
@@ -76,3 +76,20 @@ async def listen(
 
     listener = await conn.create_server(accept, host, port)
     return listener
+
+
+async def listen_at_path(
+    conn: asyncssh.SSHClientConnection,
+    user: asyncssh.SSHServerConnection,
+    path: str,
+    make: Callable[[], Forward],
+) -> asyncssh.SSHListener:
+    """As `listen`, at a socket in the workspace's file system."""
+
+    async def accept() -> asyncssh.SSHUNIXSession[bytes]:
+        async def open_far(far: Callable[[], End]) -> None:
+            await user.create_unix_connection(as_unix(far), path)
+
+        return cast("asyncssh.SSHUNIXSession[bytes]", await make().join(open_far))
+
+    return await conn.create_unix_server(accept, path)

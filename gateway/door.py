@@ -228,7 +228,23 @@ class Visitor(asyncssh.SSHServer):
         """A request to listen (ssh -R): in the workspace."""
         if self._session is None:
             return False
-        return self._session.listen(listen_host, listen_port)
+        return self._session.listen((listen_host, listen_port))
+
+    def unix_connection_requested(
+        self, dest_path: str
+    ) -> Awaitable[asyncssh.SSHUNIXSession[bytes]] | bool:
+        """A direct-streamlocal channel: to a socket in the workspace."""
+        if self._session is None:
+            return False
+        return self._session.forward().dial_path(dest_path)
+
+    def unix_server_requested(
+        self, listen_path: str
+    ) -> Awaitable[asyncssh.SSHListener | bool] | bool:
+        """A request to listen at a path (ssh -R): in the workspace."""
+        if self._session is None:
+            return False
+        return self._session.listen(listen_path)
 
     @property
     def standing(self) -> int:

@@ -1,12 +1,13 @@
 """A channel of one side, joined to one that is opened on the other side for it.
 
-From the user: direct-tcpip (RFC 4254, section 7.2). From the workspace: forwarded-tcpip (7.2), and
-what speaks to the user's agent. The gateway never dials what a user names: the workspace does, and
-NetworkPolicy bounds it there. A refusal of the other side is passed on with code and reason.
+From the user: direct-tcpip (RFC 4254, section 7.2) and its like for Unix sockets (OpenSSH's
+PROTOCOL, section 2.4). From the workspace: forwarded-tcpip (7.2), its like, and what speaks to the
+user's agent. The gateway never dials what a user names: the workspace does, and NetworkPolicy
+bounds it there. A refusal of the other side is passed on with code and reason.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 import asyncssh
 
@@ -61,6 +62,15 @@ class Forward:
 
         return await self.join(open_far)
 
+    async def dial_path(self, path: str) -> asyncssh.SSHUNIXSession[bytes]:
+        """Have the workspace connect to a socket in its file system; as `join`."""
+
+        async def open_far(far: Callable[[], End]) -> None:
+            conn = await self._session.workspace(unseen)
+            await conn.create_unix_connection(as_unix(far), path)
+
+        return cast("asyncssh.SSHUNIXSession[bytes]", await self.join(open_far))
+
     async def join(self, open_far: Callable[[Callable[[], "End"]], Awaitable[object]]) -> "End":
         """Open the other side's channel, and return the session for the one that is there.
 
@@ -87,6 +97,11 @@ class Forward:
 
 def unseen(line: str) -> None:
     """A forward has no stderr: progress is not shown."""
+
+
+def as_unix(far: "Callable[[], End]") -> Callable[[], asyncssh.SSHUNIXSession[bytes]]:
+    """Return a factory of sessions as one for Unix sockets, whose calls are the same."""
+    return cast("Callable[[], asyncssh.SSHUNIXSession[bytes]]", far)
 
 
 class End(asyncssh.SSHTCPSession[bytes]):

@@ -16,7 +16,7 @@ from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, TooMany
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
-from kworkspace.gateway.backward import join_agents, listen
+from kworkspace.gateway.backward import join_agents, listen, listen_at_path
 from kworkspace.gateway.farewell import disconnect
 from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
@@ -225,12 +225,12 @@ class Session:
             )
         return self.forward("workspace")
 
-    async def listen(self, host: str, port: int) -> asyncssh.SSHListener | bool:
+    async def listen(self, at: tuple[str, int] | str) -> asyncssh.SSHListener | bool:
         """Have the workspace listen for the user (ssh -R), where its own rules allow it.
 
         Args:
-            host: the address, as the user wrote it.
-            port: 0 takes a free one.
+            at: the address, as the user wrote it, and the port, of which 0 takes a free one; or
+                the path of a Unix socket.
 
         Returns:
             The listener, or False: refused.
@@ -238,11 +238,18 @@ class Session:
         if self._listeners >= MAX_LISTENERS:
             return False
         self._listeners += 1
+
+        def make() -> Forward:
+            return self.forward("workspace")
+
         try:
             conn = await self.workspace(unseen)
-            return await listen(conn, self._user, host, port, lambda: self.forward("workspace"))
+            if isinstance(at, str):
+                return await listen_at_path(conn, self._user, at, make)
+            return await listen(conn, self._user, *at, make)
         except (KworkspaceError, asyncssh.ChannelListenError) as error:
-            log.info("Session %s: nothing listens on port %s: %s", self.id, port, plain(str(error)))
+            where = plain(at if isinstance(at, str) else f"port {at[1]}")
+            log.info("Session %s: nothing listens at %s: %s", self.id, where, plain(str(error)))
             return False
 
     def _join(self, joined: Joined) -> None:

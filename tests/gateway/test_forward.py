@@ -118,11 +118,22 @@ async def test_failed_start_refuses_the_forward(stack: "Stack") -> None:
             await conn.open_connection("127.0.0.1", 1)
 
 
-async def test_other_forwards_are_refused_cleanly(stack: "Stack") -> None:
-    """Sockets of the gateway's machine: no, and the connection lives."""
-    async with stack.asyncssh() as conn:
-        with pytest.raises(asyncssh.ChannelListenError):
-            await conn.forward_remote_path("/tmp/kw-nobody-listens", "/tmp/kw-nobody")
-        with pytest.raises(asyncssh.ChannelOpenError):
-            await conn.open_unix_connection("/run/dbus/system_bus_socket")
-        assert (await conn.run("echo alive")).stdout == "alive\n"
+async def test_sockets_are_the_workspaces(stack: "Stack") -> None:
+    """Unix sockets too are for the workspace's sshd to allow, and the connection lives."""
+    stack.sshd.kill()
+    stack.sshd.start("AllowStreamLocalForwarding no")
+    path = stack.sshd.folder / "s"
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            async with stack.asyncssh() as conn:
+                with pytest.raises(asyncssh.ChannelOpenError):
+                    await conn.open_unix_connection(str(path))
+                with pytest.raises(asyncssh.ChannelListenError):
+                    await conn.forward_remote_path(f"{path}2", "/tmp/kw-nobody")
+                assert (await conn.run("echo alive")).stdout == "alive\n"
+    finally:
+        path.unlink()
+        stack.sshd.kill()
+        stack.sshd.start()

@@ -5,11 +5,14 @@ authorities as they stand in the authorized_keys file at that moment.
 """
 
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import cast
 
 import asyncssh
 
 from kworkspace.spawners.local.files import read_small
+from kworkspace.spawners.local.server.forward import listen_at, saying_why
 from kworkspace.spawners.local.server.session import Host, Session
 from kworkspace.ssh.quick import acknowledge_quickly
 
@@ -74,13 +77,17 @@ class Login(asyncssh.SSHServer):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> bool:
+    ) -> Awaitable[asyncssh.SSHTCPSession[bytes]]:
         """Forward to wherever a process of the workspace could connect itself (ssh -L)."""
-        return True
+        dialling = saying_why(self._connection.forward_connection(dest_host, dest_port))
+        return cast("Awaitable[asyncssh.SSHTCPSession[bytes]]", dialling)
 
-    def unix_connection_requested(self, dest_path: str) -> bool:
+    def unix_connection_requested(
+        self, dest_path: str
+    ) -> Awaitable[asyncssh.SSHUNIXSession[bytes]]:
         """As `connection_requested`, to a socket in the file system."""
-        return True
+        dialling = saying_why(self._connection.forward_unix_connection(dest_path))
+        return cast("Awaitable[asyncssh.SSHUNIXSession[bytes]]", dialling)
 
     async def server_requested(self, listen_host: str, listen_port: int) -> asyncssh.SSHListener:
         """Listen for the client (ssh -R), on loopback whatever it asks: sshd's GatewayPorts=no."""
@@ -88,6 +95,6 @@ class Login(asyncssh.SSHServer):
             "localhost", listen_port, listen_host, listen_port
         )
 
-    def unix_server_requested(self, listen_path: str) -> bool:
+    def unix_server_requested(self, listen_path: str) -> Awaitable[asyncssh.SSHListener]:
         """As `server_requested`, at a socket in the file system."""
-        return True
+        return listen_at(self._connection, listen_path)

@@ -1,0 +1,69 @@
+"""What the server dials, and where it listens, for its client (RFC 4254, section 7), as sshd does.
+
+asyncssh does the copying. Here are sshd's words for what cannot be reached, and its care with
+sockets in the file system: for the owner only, and never in the place of a file that is there.
+"""
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Awaitable, Callable
+
+import asyncssh
+from asyncssh.forward import SSHForwarder, SSHLocalPathForwarder
+from asyncssh.listener import SSHForwardListener
+
+_ERRNO = re.compile(r"\[Errno (-?\d+)\] ")
+_BIND_MASK = 0o177  # sshd_config(5), StreamLocalBindMask
+_BACKLOG = 128
+
+
+async def saying_why(dialling: Awaitable[SSHForwarder]) -> SSHForwarder:
+    """Return what a connection comes to; a refusal names the reason as sshd does.
+
+    Raises:
+        ChannelOpenError: there is no connection.
+    """
+    try:
+        return await dialling
+    except asyncssh.ChannelOpenError as error:
+        raise asyncssh.ChannelOpenError(error.code, _reason(error.reason)) from error
+
+
+def _reason(text: str) -> str:
+    """Return what is left of an OSError's text, be it of several addresses, for a person."""
+    numbers = _ERRNO.findall(text)
+    if not numbers:
+        return text
+    number = int(numbers[-1])
+    return os.strerror(number) if number > 0 else text.rpartition("] ")[2]
+
+
+async def listen_at(conn: asyncssh.SSHServerConnection, path: str) -> asyncssh.SSHListener:
+    """Listen at a path, and forward to the client what connects there.
+
+    Raises:
+        OSError: there is something already, or nothing can be made there.
+    """
+    factory = Callable[[], asyncssh.SSHUNIXSession[bytes]]
+
+    async def forward(
+        made: factory,
+    ) -> tuple[asyncssh.SSHUNIXChannel[bytes], asyncssh.SSHUNIXSession[bytes]]:
+        return await conn.create_unix_connection(made, path)
+
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        mask = os.umask(_BIND_MASK)
+        try:
+            listening.bind(path)
+        finally:
+            os.umask(mask)
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: SSHLocalPathForwarder(conn, forward), sock=listening, backlog=_BACKLOG
+        )
+    except BaseException:
+        listening.close()
+        raise
+    return SSHForwardListener(conn, [server], path)

@@ -1,0 +1,110 @@
+"""The table of behaviours, in four places: nothing in between, the gateway, and both with either
+OpenSSH's sshd as the workspace or the local spawner's own server.
+
+sshd with nothing in between says what is right.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import asyncssh
+import pytest
+
+from tests.gateway import behaviours, dialogues
+from tests.gateway.behaviours import Row
+from tests.gateway.conftest import GatewayProcess
+from tests.gateway.openssh import SSHD, public_line, write_key
+from tests.gateway.places import Surroundings, Way
+from tests.gateway.stand_in_hub import ServerOf, StandInHub
+from tests.spawners.local.conftest import House, Ssh
+from tests.ssh_agent import agent_with
+
+ROWS = [*behaviours.ROWS, *dialogues.ROWS]
+
+
+@pytest.fixture(scope="module")
+def own_server(
+    tmp_path_factory: pytest.TempPathFactory, hub: StandInHub, user_keys: dict[str, asyncssh.SSHKey]
+) -> Iterator[tuple[House, Ssh]]:
+    """The local spawner's server, which trusts the hub's authority, without a skeleton's files."""
+    folder = tmp_path_factory.mktemp("own")
+    key = write_key(folder / "id", user_keys["bob"])
+    key.with_suffix(".pub").write_text(public_line(user_keys["bob"]))
+    house = House(folder, key)
+    object.__setattr__(house.workspace, "user_authorities", (public_line(hub.authority),))
+
+    async def begin() -> Ssh:
+        spawner = await house.spawner()
+        ssh = (await house.start(spawner))[1]
+        await spawner.aclose()
+        house.spawners.clear()
+        return ssh
+
+    with pytest.MonkeyPatch.context() as patch:
+        # sshd's sessions have nothing of these either.
+        for name in ("LANG", "LC_ALL", "LC_CTYPE", "TZ"):
+            patch.delenv(name, raising=False)
+        ssh = asyncio.run(begin())
+    for path in (house.root / "home").iterdir():
+        path.unlink()
+    yield house, ssh
+    asyncio.run(house.aclose())
+
+
+@pytest.fixture(scope="module")
+def surroundings(
+    hub: StandInHub,
+    sshd: SSHD,
+    gateway: GatewayProcess,
+    own_server: tuple[House, Ssh],
+    user_keys: dict[str, asyncssh.SSHKey],
+) -> Iterator[Surroundings]:
+    """All four places, once for all rows."""
+    house, own = own_server
+    own_line = (own.folder / "known_hosts").read_text().split(" ", 1)[1].strip()
+    door = cast("SSHD", SimpleNamespace(principal=house.workspace.id, port=own.port))
+    hub.servers = {
+        "alice": ServerOf(sshd),
+        "bob": ServerOf(door, host_key=cast("Any", asyncssh.import_public_key(own_line))),
+    }
+    door_key = hub.doors[gateway.port].host_keys[0]
+    # A short name: a socket's address has 108 bytes (unix(7)).
+    with tempfile.TemporaryDirectory(prefix="kw", dir="/tmp") as name:
+        folder = Path(name)
+        alice, bob = (write_key(folder / name, user_keys[name]) for name in ("alice", "bob"))
+        alice.with_suffix(".pub").write_text(public_line(user_keys["alice"]))
+        ways = {
+            "a": Way("sshd", own.account, sshd.port, alice, public_line(sshd.host_key)),
+            "b": Way("gateway to sshd", "alice", gateway.port, alice, door_key),
+            "c": Way("own server", own.account, own.port, bob, own_line),
+            "d": Way("gateway to own server", "bob", gateway.port, bob, door_key),
+        }
+        with agent_with(alice) as agent:
+            made = Surroundings(folder, ways, ways["a"], agent)
+            with made.ready():
+                yield made
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Runs a row in its places at once."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_as_directly(surroundings: Surroundings, pool: ThreadPoolExecutor, row: Row) -> None:
+    """Everywhere as with OpenSSH's sshd and nothing in between."""
+    if row.pty and os.geteuid() != 0:
+        pytest.skip("an sshd that is not root's cannot hand out terminals")
+    names = [way.name for way in surroundings.ways.values()]
+    runs = pool.map(lambda letter: surroundings.run(row, letter), surroundings.ways)
+    results = dict(zip(names, runs, strict=True))
+    right = results.pop("sshd")
+    assert results == dict.fromkeys(results, right)
