@@ -11,8 +11,9 @@ from contextlib import contextmanager
 
 import click
 
-from kworkspace.cli.exits import UsageFault
-from kworkspace.cli.terminal import one_line, say
+from kworkspace.cli.client.exits import UsageFault
+from kworkspace.cli.client.words import one_line
+from kworkspace.cli.terminal import say
 
 
 def is_person() -> bool:

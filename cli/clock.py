@@ -6,7 +6,7 @@ RFC 9110, section 6.6.1).
 
 import sys
 
-from kworkspace.cli.terminal import seconds
+from kworkspace.cli.client.words import seconds
 
 TOLERATED_SECONDS = 300.0
 

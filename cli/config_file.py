@@ -11,8 +11,8 @@ from pathlib import Path
 from kworkspace.cli import edits
 from kworkspace.cli.client.challenge import normal_url
 from kworkspace.cli.client.errors import BadRequest, InvalidName
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.names import parse_user_name
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.settings import KEYS, Value, parse_toml
 
 _ONE_LINE = r"""[ \t]*=[ \t]*("[^"\\\r\n]*"|'[^'\r\n]*')(?P<rest>[ \t]*(#[^\r\n]*)?\r?\n?)"""

@@ -11,8 +11,8 @@ from kworkspace.cli import config_file as file_of
 from kworkspace.cli.asking import ask
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.sync import Client
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.settings import Flags, account, config_file, written
 from kworkspace.cli.terminal import say, warn
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
-from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.client.exits import UsageFault
 
 _SPEC = re.compile(r"(?P<here>\d+)(:(?:(?P<host>\[[^\]]*\]|[^:\[\]]*):)?(?P<there>\d+))?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.models import SSHDoor
 from kworkspace.cli.client.names import Login, is_dns_label
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.marked_block import Part
 from kworkspace.cli.ssh_command import door_options, quoted
 

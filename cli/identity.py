@@ -1,10 +1,10 @@
 """What `login` and `whoami` tell of the person and their token."""
 
 from kworkspace.cli.client import calls
+from kworkspace.cli.client.reports import IdentityReport
 from kworkspace.cli.client.sync import Client
-from kworkspace.cli.reports import IdentityReport
+from kworkspace.cli.client.words import seconds
 from kworkspace.cli.settings import Settings
-from kworkspace.cli.terminal import seconds
 from kworkspace.cli.tokens import TokenCache
 
 

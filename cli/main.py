@@ -14,42 +14,17 @@ import click
 
 from kworkspace.cli import __version__
 from kworkspace.cli.asking import is_person
+from kworkspace.cli.client.commands import COMMANDS, SECTIONS
 from kworkspace.cli.client.errors import KworkspaceError, TooMany
-from kworkspace.cli.exits import HELP, Exit, exit_code
+from kworkspace.cli.client.exits import HELP, Exit, exit_code
+from kworkspace.cli.client.words import one_line
 from kworkspace.cli.help_text import HelpFormatter
 from kworkspace.cli.options import shared_options
 from kworkspace.cli.paint import paint
 from kworkspace.cli.settings import NoHub
-from kworkspace.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-SECTIONS = {
-    "Workspaces": {
-        "connect": "Open a shell, or run a command, in a workspace.",
-        "start": "Start a workspace and wait until it is ready.",
-        "stop": "Stop a workspace and wait until it is stopped.",
-        "status": "Show what a workspace is doing.",
-        "list": "List your workspaces and what each is doing.",
-        "create": "Make a workspace beside your default one.",
-        "delete": "Delete a workspace and all files in it.",
-        "open": "Open the hub's page in your browser.",
-    },
-    "You at the hub": {
-        "whoami": "Show who you are at the hub.",
-        "login": "Sign in, also when you are signed in already.",
-        "logout": "End this computer's token.",
-        "keys": "List, add and remove your SSH keys.",
-    },
-    "This computer": {
-        "config": "Show every setting and where it comes from.",
-        "doctor": "Find out what is wrong, and what to do about it.",
-        "ssh-config": "Let plain ssh, scp, rsync and editors know the way.",
-        "completion": "Print the script that completes commands in a shell.",
-    },
-}
-COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
 # Of the contexts of all commands: click has no other place for it.
 click.Context.formatter_class = HelpFormatter

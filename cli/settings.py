@@ -14,8 +14,8 @@ from pathlib import Path
 
 from kworkspace.cli.client.challenge import normal_url
 from kworkspace.cli.client.errors import BadRequest, InvalidName
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.names import parse_user_name
-from kworkspace.cli.exits import UsageFault
 
 KEYS = ("api", "user", "ssh_key_path", "ca_file", "state_dir")
 # The predecessor's keys, as its client of 2021 to 2022 wrote them.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kworkspace.cli.exits import Interrupted
+from kworkspace.cli.client.exits import Interrupted
 from kworkspace.cli.terminal import Progress
 
 

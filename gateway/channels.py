@@ -91,6 +91,7 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
         )
         self._events = events
         self._waiting_bytes = 0
+        self.held_bytes = 0  # of requests that were answered and are kept; they count as waiting
         self._trailing: list[tuple[bytes, bytes]] = []
         self._has_pty = False
         self._started = False
@@ -202,7 +203,7 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
         self._waiting_bytes += len(packet.get_full_payload())
         if (
             len(self._request_queue) >= _MAX_WAITING_REQUESTS
-            or self._waiting_bytes > _MAX_WAITING_BYTES
+            or self._waiting_bytes + self.held_bytes > _MAX_WAITING_BYTES
         ):
             raise asyncssh.ProtocolError("Too many channel requests")
         self._process_request(kind, sequence, packet)

@@ -13,10 +13,11 @@ from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway.channels import UserChannel
 from kworkspace.gateway.line_input import Echo, Key, LineInput
-from kworkspace.gateway.texts import plain
+from kworkspace.gateway.texts import harmless, plain
 
 FAILED, INTERRUPTED = 1, 130
 MAX_WAITING_LINES = 16
+MAX_INPUT = 65536
 
 Program = Callable[["Desk"], Awaitable[int]]
 
@@ -27,6 +28,9 @@ class EndOfInput(Exception):
 
 class Desk:
     """One run of a program.
+
+    Attributes:
+        interrupted: whether Ctrl-C has ended it.
 
     Args:
         channel: the user's.
@@ -40,7 +44,9 @@ class Desk:
         self._lines: deque[str | Key] = deque(maxlen=MAX_WAITING_LINES)
         self._typed = asyncio.Event()
         self._asks = False
-        self._interrupted = False
+        self._raw = bytearray()
+        self._ended_input = asyncio.Event()
+        self.interrupted = False
         self._task = tasks.spawn(self._run(program), "answer at the gateway")
         self._task.add_done_callback(self._ended)
 
@@ -59,7 +65,7 @@ class Desk:
             return
         if task.cancelled():
             self.err("")
-            self._channel.finish(INTERRUPTED if self._interrupted else FAILED)
+            self._channel.finish(INTERRUPTED if self.interrupted else FAILED)
         elif task.exception() is not None:
             self.err("The gateway failed; try again, and tell your administrator.")
             self._channel.finish(FAILED)
@@ -75,7 +81,7 @@ class Desk:
 
     def out(self, line: str) -> None:
         """Print a line of the result; control characters in it are written out."""
-        self._write(plain(line) + self._channel.newline)
+        self._write(harmless(line) + self._channel.newline)
 
     def err(self, line: str) -> None:
         """Print a line that is not of the result."""
@@ -102,6 +108,11 @@ class Desk:
             self._write("\n")
         return line.strip()
 
+    async def read_all(self) -> bytes:
+        """Return all that is typed or sent, as it came, up to MAX_INPUT bytes and one more."""
+        await self._ended_input.wait()
+        return bytes(self._raw)
+
     def _write(self, text: str) -> None:
         if self._channel.is_open:
             self._channel.write(text.encode())
@@ -110,6 +121,7 @@ class Desk:
 
     def feed(self, data: bytes) -> None:
         """The user typed something."""
+        self._raw += data[: max(0, MAX_INPUT + 1 - len(self._raw))]
         for event in self._input.feed(data):
             self._take(event)
 
@@ -124,11 +136,13 @@ class Desk:
             if self._asks and self.has_pty:
                 self._write(event.text)
         elif event is Key.INTERRUPT:
-            self._interrupted = True
+            self.interrupted = True
             self._task.cancel()
         elif len(self._lines) < MAX_WAITING_LINES or event is Key.END:
             self._lines.append(event)
             self._typed.set()
+            if event is Key.END:
+                self._ended_input.set()
 
     def close(self) -> None:
         """The user has left."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import asyncssh
+from asyncssh.packet import PacketDecodeError, SSHPacket
 
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
@@ -21,6 +22,7 @@ from kworkspace.gateway.channels import (
     WorkspaceChannel,
     accepts_env,
 )
+from kworkspace.gateway.desk import Desk, Program
 from kworkspace.gateway.flow import Flow, Joined, Side
 from kworkspace.gateway.texts import WORKSPACE_LOST, plain
 from kworkspace.ssh.eow import drop_output
@@ -33,6 +35,16 @@ class Backstage(Protocol):
     """What a relay needs of its session."""
 
     tasks: Tasks
+
+    async def runs(self) -> bool:
+        """Whether the workspace runs, as far as is known: there is, or may be, a way into it.
+
+        Raises:
+            CancelledError: the session was not opened.
+        """
+
+    def answers(self, command: bytes) -> Program | None:
+        """Return what answers a command here, None for one that is the workspace's."""
 
     async def workspace(
         self, show: "Show", wants_terminal: Callable[[], Awaitable[bool]]
@@ -73,6 +85,10 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         self._to_workspace = Flow(self._pass_request)
         self._work: asyncio.Task[None] | None = None
         self._unseen: list[str] | None = []
+        self._stopped = False
+        self._wanted = asyncio.Event()
+        self._deferred: list[tuple[str, bytes]] = []
+        self._desk: Desk | None = None
         self._user_reads_no_more = False
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
@@ -87,6 +103,11 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self) -> None:
         try:
+            if not await self._session.runs():
+                # What is answered here needs no workspace: it starts when a request wants it.
+                self._stopped = True
+                self._pass_request()
+                await self._wanted.wait()
             await self._open()
         except (KworkspaceError, asyncssh.ChannelOpenError) as error:
             refusal = error.message if isinstance(error, KworkspaceError) else error.reason
@@ -97,6 +118,10 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         conn = await self._session.workspace(self._show, self.user.wants_terminal)
         workspace = WorkspaceChannel(conn, self)
         await workspace.open(_WorkspaceSide(self, workspace))
+        for name, payload in self._deferred:
+            workspace.request(name, payload, want_reply=False)
+        self._deferred.clear()
+        self.user.held_bytes = 0
         self._workspace = workspace
         self._to_user.open(workspace)
 
@@ -113,28 +138,81 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         Without a workspace everything is granted until it would start something: a shell that is
         refused says nothing, one that ends at once can say why.
         """
-        if self._request is None or (self._workspace is None and self._refusal is None):
+        if self._request is None:
+            return
+        name, payload, want_reply = self._request
+        if self._is_the_desks(name, payload):
+            self._request = None
+            return
+        if self._workspace is None and self._refusal is None:
+            self._wait_for_start(name, payload)
             return
         # Requests know no window: in front of a workspace that reads nothing they wait over there.
         if self._workspace is not None and self._to_workspace.is_stopped("transport"):
             return
-        (name, payload, want_reply), self._request = self._request, None
+        self._request = None
         if self._workspace is None:
             self.user.answer_soon(True)
             if name in STARTS:
                 asyncio.get_running_loop().call_soon(self.end, self._refusal)
-        elif name == "env" and not accepts_env(payload):
-            self.user.answer_soon(False)
         else:
-            if name == AGENT:
-                self._session.lend_agent()
-            want_reply = want_reply or name in STARTS
-            self._workspace.request(name, payload, want_reply)
-            if name == EOW:
-                self._user_reads_no_more = True
-                drop_output(self.user)
-            if not want_reply:
-                self.user.answer_soon(True)
+            self._pass_on(self._workspace, name, payload, want_reply=want_reply)
+
+    def _pass_on(
+        self, workspace: WorkspaceChannel, name: str, payload: bytes, *, want_reply: bool
+    ) -> None:
+        if name == "env" and not accepts_env(payload):
+            self.user.answer_soon(False)
+            return
+        if name == AGENT:
+            self._session.lend_agent()
+        want_reply = want_reply or name in STARTS
+        workspace.request(name, payload, want_reply)
+        if name == EOW:
+            self._user_reads_no_more = True
+            drop_output(self.user)
+        if not want_reply:
+            self.user.answer_soon(True)
+
+    def _wait_for_start(self, name: str, payload: bytes) -> None:
+        """Have a request that starts something wait for the workspace.
+
+        In front of one that does not run, what only prepares that, such as a terminal, is granted,
+        and the workspace hears of it later: a client may wait for the answer before it says more.
+        """
+        if name in STARTS:
+            self._wanted.set()
+        elif self._stopped and not self._wanted.is_set():
+            self._request = None
+            granted = name != "env" or accepts_env(payload)
+            if granted:
+                self._deferred.append((name, payload))
+                self.user.held_bytes += len(payload)
+                if name == AGENT:
+                    self._session.lend_agent()
+            self.user.answer_soon(granted)
+
+    def _is_the_desks(self, name: str, payload: bytes) -> bool:
+        """Whether the gateway itself answers, which the workspace then hears nothing of."""
+        if self._desk is None and name == "exec":
+            self._begin_desk(payload)
+        elif self._desk is not None:
+            self.user.answer_soon(False)
+        return self._desk is not None
+
+    def _begin_desk(self, payload: bytes) -> None:
+        try:
+            program = self._session.answers(SSHPacket(payload).get_string())
+        except PacketDecodeError:
+            return
+        if program is None:
+            return
+        if self._work is not None:
+            self._work.cancel()
+        if self._workspace is not None:
+            self._workspace.close()
+        self._desk = Desk(self.user, program, self._session.tasks)
+        self.user.answer_soon(True)
 
     def end(self, reason: str | None = None) -> None:
         """End the channel with a line on stderr and the exit status of a failed ssh."""
@@ -169,11 +247,11 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
     @property
     def is_joined(self) -> bool:
         """Whether there is a channel of the workspace."""
-        return self._workspace is not None
+        return self._workspace is not None and self._desk is None
 
     def user_closed(self) -> None:
         """Close the workspace's channel, which ends this one; or let go of it right away."""
-        if self._workspace is not None:
+        if self._workspace is not None and self._desk is None:
             self._workspace.close()
             return
         if self._work is not None:
@@ -186,13 +264,18 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Input of the user."""
+        if self._desk is not None:
+            self._desk.feed(data)
+            return
         self._session.touch()
         if self._workspace is not None and not self._workspace.is_closing():
             self._workspace.write(data)
 
     def eof_received(self) -> bool:
         """End the input; the output goes on."""
-        if self.user.has_closed:
+        if self._desk is not None:
+            self._desk.feed_eof()
+        elif self.user.has_closed:
             self.user_closed()
         elif self._workspace is not None:
             self._workspace.write_eof()
@@ -211,6 +294,8 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         if self._work is not None:
             self._work.cancel()
         self._to_user.end()
+        if self._desk is not None:
+            self._desk.close()
         if self._workspace is not None:
             self._workspace.close()
         self._session.leave(self)
@@ -227,11 +312,18 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
 
     def workspace_data(self, data: bytes, datatype: int | None) -> None:
         """Output of the workspace."""
+        if self._desk is not None:
+            return
         self._session.touch()
         if datatype is None and self._user_reads_no_more:
             return
         if self.user.is_open:
             self.user.write(data, datatype)
+
+    def workspace_eof(self) -> None:
+        """The workspace's output has ended."""
+        if self._desk is None:
+            self.user.write_eof()
 
     def workspace_lost(self, regular: bool) -> None:
         """The workspace's side has ended.
@@ -239,6 +331,8 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
         Args:
             regular: it closed the channel itself; otherwise the connection broke.
         """
+        if self._desk is not None:
+            return
         if self._work is not None:
             self._work.cancel()
         self._to_workspace.end()
@@ -261,7 +355,7 @@ class _WorkspaceSide(asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         """End of output; input may still be taken."""
-        self._relay.user.write_eof()
+        self._relay.workspace_eof()
         return True
 
     def pause_writing(self) -> None:

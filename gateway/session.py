@@ -14,9 +14,12 @@ from kworkspace.cli.client import calls
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, TooMany
+from kworkspace.cli.client.names import parse_login
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
+from kworkspace.gateway.answers import Answers, is_for_gateway
 from kworkspace.gateway.backward import join_agents, listen, listen_at_path
+from kworkspace.gateway.desk import Desk, Program
 from kworkspace.gateway.farewell import disconnect
 from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
@@ -55,6 +58,7 @@ class Session:
     ) -> None:
         self.id = ""
         self.name = plain(request.login)
+        self._login = parse_login(request.login)
         self.tasks = Tasks()
         self._hub = hub
         self._user = user
@@ -100,6 +104,31 @@ class Session:
             if not self._opened.done():
                 self._opened.cancel()
                 self.cut("The session could not be opened; tell your administrator.")
+
+    async def runs(self) -> bool:
+        """Whether the workspace runs, as far as is known: there is, or may be, a way into it.
+
+        Raises:
+            CancelledError: the hub has not opened the session.
+        """
+        await asyncio.shield(self._opened)
+        if self._early is not None:
+            return True
+        return self._up is not None and (not self._up.done() or _usable(self._up.result()))
+
+    def answers(self, command: bytes) -> Program | None:
+        """Return what answers a command here, None for one that is the workspace's."""
+        if not is_for_gateway(command):
+            return None
+
+        async def answer(desk: Desk) -> int:
+            await asyncio.shield(self._opened)
+            answers = Answers(
+                hub=self._hub, session=self.id, login=self._login, key=self._request.public_key
+            )
+            return await answers.run(desk, command)
+
+        return answer
 
     async def workspace(
         self, show: Show, wants_terminal: Callable[[], Awaitable[bool]] | None = None

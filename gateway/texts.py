@@ -23,12 +23,16 @@ _MAX_LINE = 1000
 
 def plain(text: str) -> str:
     """Return the text as one harmless line: control and format characters are written out."""
-    line = text[:_MAX_LINE] + ("..." if len(text) > _MAX_LINE else "")
+    return harmless(text[:_MAX_LINE] + ("..." if len(text) > _MAX_LINE else ""))
+
+
+def harmless(text: str) -> str:
+    """Return all of the text as a line without control and format characters."""
     return "".join(
         char
         if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
         else _code(char)
-        for char in line
+        for char in text
     )
 
 

@@ -268,6 +268,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         templates=_templates(options),
         service_roles={**roles, ADMIN_SERVICE: Role.ADMIN},
         api_prefix=f"{options.base_url}hub/api",
+        public_url=(options.public_urls or [options.bind_url])[0].rstrip("/"),
         slow_spawn_seconds=options.slow_spawn_timeout,
         fresh=store.fresh,
         in_step=store.in_step,

@@ -216,6 +216,21 @@ class Sessions:
         _, server = await self._actor_and_server(id)
         return server
 
+    async def people_of(self, id: str) -> tuple[str, str]:
+        """Return who logged in to an open session, and whose workspace it is.
+
+        Raises:
+            NotFound: there is no such open session.
+            Forbidden: what they logged in with is no longer good.
+        """
+        async with self._store.begin() as session:
+            row = await self._open(session, id)
+            if row.server is None:
+                raise NotFound(f"Session {id} has no workspace any more")
+            if not self._is_good(row):
+                raise Forbidden(KEY_GONE)
+            return row.actor, row.server.user.name
+
     async def _actor_and_server(self, id: str) -> tuple[str, ServerRow]:
         async with self._store.begin() as session:
             row = await self._open(session, id)
@@ -337,9 +352,22 @@ class Sessions:
 
     # -- ending them -----------------------------------------------------------------------------
 
-    async def end_of_server(self, server: ServerRow, message: str) -> None:
-        """Have the sessions in a server ended, with a line in their terminals."""
-        await self._have_ended(lambda session: queries.open_of_server(session, server.id), message)
+    async def end_of_server(
+        self, server: ServerRow, message: str, *, but: str | None = None
+    ) -> None:
+        """Have the sessions in a server ended, with a line in their terminals.
+
+        Args:
+            server: which.
+            message: the line.
+            but: the session that is not, because it asks for it and waits for the outcome.
+        """
+
+        async def find(session: AsyncSession) -> Sequence[db.Session]:
+            rows = await queries.open_of_server(session, server.id)
+            return [row for row in rows if row.id != but]
+
+        await self._have_ended(find, message)
 
     async def end_of_user(self, user: str, message: str) -> None:
         """Have the sessions of a user ended, and those of others in their workspaces."""

@@ -42,9 +42,13 @@ TESTED_AS_A_WHOLE = {
         cli/commands/login.py cli/commands/logout.py cli/commands/whoami.py
         cli/identity.py cli/keys.py cli/programs.py cli/tokens.py""",
     "cli/test_terminal.py": "cli/live_line.py",
+    "cli/commands/test_keys.py": "cli/client/listed_keys.py",
+    "cli/test_tables.py": "cli/client/layout.py",
     "cli/test_workspaces.py": """
+        cli/client/workspaces.py
         cli/commands/start.py cli/commands/status.py cli/commands/stop.py
         cli/options.py cli/waiting.py""",
+    "gateway/test_answers.py": "gateway/desk.py",
     "gateway/test_relay.py": """
         gateway/endings.py gateway/flow.py gateway/workspace.py""",
     "gateway/test_session.py": "gateway/starting.py",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kworkspace.cli.checks.outcome import failed, ok, warning
+from kworkspace.cli.client.reports import CheckReport
 from kworkspace.cli.keys import default_files, fingerprint, named_key
 from kworkspace.cli.programs import program
-from kworkspace.cli.reports import CheckReport
 
 LEAST_VERSION = (8, 2)
 LEAST_RSA_BITS = 2048

@@ -12,12 +12,12 @@ from kworkspace.cli.checks.outcome import failed, ok, warning
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.models import HubRoot, SSHDoor
 from kworkspace.cli.client.pools import is_loopback, proxy_for, trust
+from kworkspace.cli.client.reports import CheckReport
 from kworkspace.cli.client.sync import Client
+from kworkspace.cli.client.words import seconds
 from kworkspace.cli.programs import program
-from kworkspace.cli.reports import CheckReport
 from kworkspace.cli.settings import Settings
 from kworkspace.cli.ssh_command import door_host
-from kworkspace.cli.terminal import seconds
 
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 10.0

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from kworkspace.cli.client.errors import KworkspaceError
-from kworkspace.cli.reports import CheckReport
+from kworkspace.cli.client.reports import CheckReport
 
 SECONDS = 20.0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from kworkspace.cli import edits
 from kworkspace.cli.checks.outcome import failed, ok, warning
+from kworkspace.cli.client.reports import CheckReport
 from kworkspace.cli.marked_block import BrokenMarks, parts, with_block
-from kworkspace.cli.reports import CheckReport
 
 NAME = "~/.ssh/config"
 AGAIN = "kworkspace ssh-config"

@@ -43,11 +43,28 @@ class Call(Generic[T]):
         return headers
 
 
-def _user(name: str) -> str:
-    return f"/hub/api/users/{quote(name, safe='')}"
+@dataclass(frozen=True, slots=True)
+class OfSession:
+    """Whoever logged in to a session, for a gateway: what they may do by themselves.
+
+    Attributes:
+        session: the session's id.
+    """
+
+    session: str
 
 
-def _server(user: str, server: str) -> str:
+Owner = str | OfSession
+"""Whose something is: a user's name, or a gateway's session."""
+
+
+def _user(owner: Owner) -> str:
+    if isinstance(owner, OfSession):
+        return f"/hub/api/gateway/sessions/{owner.session}/own"
+    return f"/hub/api/users/{quote(owner, safe='')}"
+
+
+def _server(user: Owner, server: str) -> str:
     return f"{_user(user)}/servers/{quote(server, safe='')}" if server else f"{_user(user)}/server"
 
 
@@ -61,12 +78,12 @@ def whoami() -> Call[m.User]:
     return Call("GET", "/hub/api/user", m.User)
 
 
-def get_user(name: str) -> Call[m.User]:
+def get_user(name: Owner) -> Call[m.User]:
     """One user with their servers."""
     return Call("GET", _user(name), m.User)
 
 
-def start(user: str, server: str = "", options: m.StartOptions | None = None) -> Call[None]:
+def start(user: Owner, server: str = "", options: m.StartOptions | None = None) -> Call[None]:
     """Start a workspace: 202 it is on its way, follow `progress`; 201 it is ready."""
     return Call("POST", _server(user, server), type(None), options, respond_async=True)
 
@@ -76,37 +93,37 @@ def profiles() -> Call[list[m.Profile]]:
     return Call("GET", "/hub/api/profiles", list[m.Profile])
 
 
-def stop(user: str, server: str = "") -> Call[None]:
+def stop(user: Owner, server: str = "") -> Call[None]:
     """Stop a workspace: 204 it is stopped, 202 it is on its way."""
     return Call("DELETE", _server(user, server), type(None))
 
 
-def progress(user: str, server: str = "") -> Call[m.Progress]:
+def progress(user: Owner, server: str = "") -> Call[m.Progress]:
     """Follow a start or stop."""
     return Call("GET", f"{_server(user, server)}/progress", m.Progress, stream=True)
 
 
-def create(user: str, server: str) -> Call[m.Server]:
+def create(user: Owner, server: str) -> Call[m.Server]:
     """Make a named workspace without starting it: 201 made, 200 it is there already."""
     return Call("PUT", _server(user, server), m.Server)
 
 
-def delete(user: str, server: str) -> Call[None]:
+def delete(user: Owner, server: str) -> Call[None]:
     """Stop and delete a named workspace, its files included: 204 done, 202 on its way."""
     return Call("DELETE", _server(user, server), type(None), m.StopRequest(remove=True))
 
 
-def keys(user: str) -> Call[list[m.Key]]:
+def keys(user: Owner) -> Call[list[m.Key]]:
     """A user's public keys, of whatever source."""
     return Call("GET", f"{_user(user)}/keys", list[m.Key])
 
 
-def add_key(user: str, request: m.NewKey) -> Call[m.Key]:
+def add_key(user: Owner, request: m.NewKey) -> Call[m.Key]:
     """Add a key to those that the database keeps: 201."""
     return Call("POST", f"{_user(user)}/keys", m.Key, request)
 
 
-def remove_key(user: str, id: str) -> Call[None]:
+def remove_key(user: Owner, id: str) -> Call[None]:
     """Remove a key of the database; its tokens and sessions end: 204."""
     return Call("DELETE", f"{_user(user)}/keys/{quote(id, safe='')}", type(None))
 
@@ -205,6 +222,11 @@ def start_session_server(session: str) -> Call[None]:
 def session_progress(session: str) -> Call[m.Progress]:
     """Gateway: follow the start of the session's workspace."""
     return Call("GET", f"/hub/api/gateway/sessions/{session}/progress", m.Progress, stream=True)
+
+
+def page(session: str) -> Call[m.Page]:
+    """Gateway: where the hub's page is."""
+    return Call("GET", f"/hub/api/gateway/sessions/{session}/page", m.Page)
 
 
 def certificate(session: str, request: m.CertificateRequest) -> Call[m.Certificate]:

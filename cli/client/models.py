@@ -273,6 +273,12 @@ class InviteOffer(OwnStruct, frozen=True, kw_only=True):
     type: str
 
 
+class Page(OwnStruct, frozen=True, kw_only=True):
+    """`GET /gateway/sessions/S/page`: the URL of the hub's page, for people."""
+
+    url: str
+
+
 class StartOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`POST /users/N/server`: what is asked for; spawners may take more than these."""
 

@@ -2,15 +2,10 @@
 
 import click
 
+from kworkspace.cli.client.reports import ConfigReport, Setting, SettingReport
 from kworkspace.cli.config_file import checked, write
 from kworkspace.cli.options import pass_flags, shared_options
-from kworkspace.cli.reports import (
-    ConfigReport,
-    Setting,
-    SettingReport,
-    report,
-    report_picture,
-)
+from kworkspace.cli.reports import report, report_picture
 from kworkspace.cli.settings import KEYS, Flags, account, config_file, state_directory, written
 
 UNSET = {

@@ -8,9 +8,10 @@ import sys
 
 import click
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.names import Login, parse_workspace_name
+from kworkspace.cli.client.workspaces import label
 from kworkspace.cli.door import await_door, offered_keys
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.forwards import parse_forwards
 from kworkspace.cli.options import pass_flags, shared_options, workspace_argument
 from kworkspace.cli.programs import program
@@ -19,7 +20,7 @@ from kworkspace.cli.signin import open_client
 from kworkspace.cli.ssh_command import Wish, pin, ssh_arguments, told
 from kworkspace.cli.terminal import say
 from kworkspace.cli.waiting import waiting
-from kworkspace.cli.workspaces import Workspace, label
+from kworkspace.cli.workspaces import Workspace
 
 
 class ConnectCommand(click.Command):

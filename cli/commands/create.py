@@ -2,10 +2,11 @@
 
 import click
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.names import parse_workspace_name
-from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.client.reports import workspace_report
 from kworkspace.cli.options import pass_flags, shared_options
-from kworkspace.cli.reports import report, workspace_report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
 from kworkspace.cli.workspaces import Workspace

@@ -4,15 +4,16 @@ import click
 
 from kworkspace.cli.asking import have_typed
 from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.names import parse_workspace_name
-from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.client.reports import DeletionReport
 from kworkspace.cli.options import (
     named_workspace_argument,
     pass_flags,
     shared_options,
     yes_option,
 )
-from kworkspace.cli.reports import DeletionReport, report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
 from kworkspace.cli.waiting import waiting

@@ -10,16 +10,17 @@ from kworkspace.cli.checks import hub as way
 from kworkspace.cli.checks.outcome import bounded, failed, ok, skipped
 from kworkspace.cli.checks.ssh_file import NAME, block
 from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.cli.client.exits import Exit, UsageFault
 from kworkspace.cli.client.models import HubRoot
+from kworkspace.cli.client.reports import CheckReport, DoctorReport
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.commands.ssh_config import current_block
-from kworkspace.cli.exits import Exit, UsageFault
 from kworkspace.cli.host_block import alias_of
 from kworkspace.cli.identity import identity_report
 from kworkspace.cli.marked_block import parts
 from kworkspace.cli.options import pass_flags, shared_options
 from kworkspace.cli.paint import symbol
-from kworkspace.cli.reports import CheckReport, DoctorReport, report_picture
+from kworkspace.cli.reports import report_picture
 from kworkspace.cli.settings import Flags, Settings, load, state_directory
 from kworkspace.cli.signin import open_client
 

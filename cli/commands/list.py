@@ -6,15 +6,10 @@ import click
 
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.models import ServerState
+from kworkspace.cli.client.reports import WorkspaceReport, WorkspacesReport, ago, workspace_report
 from kworkspace.cli.options import pass_flags, shared_options
 from kworkspace.cli.paint import symbol
-from kworkspace.cli.reports import (
-    WorkspaceReport,
-    WorkspacesReport,
-    ago,
-    report_picture,
-    workspace_report,
-)
+from kworkspace.cli.reports import report_picture
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
 

@@ -4,9 +4,10 @@ import click
 
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.errors import HubUnreachable, Unauthorized
+from kworkspace.cli.client.reports import LogoutReport
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.options import pass_flags, shared_options
-from kworkspace.cli.reports import LogoutReport, report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, Settings, load
 from kworkspace.cli.tokens import TokenCache
 

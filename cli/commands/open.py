@@ -5,8 +5,9 @@ import sys
 
 import click
 
+from kworkspace.cli.client.reports import OpenReport
 from kworkspace.cli.options import pass_flags, shared_options
-from kworkspace.cli.reports import OpenReport, report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.terminal import say
 

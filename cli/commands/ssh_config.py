@@ -7,13 +7,14 @@ import click
 from kworkspace.cli import edits
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.errors import KworkspaceError
+from kworkspace.cli.client.exits import UsageFault
+from kworkspace.cli.client.reports import SSHConfigReport
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.door import await_door, offered_keys
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.host_block import alias_of, host_block, host_names
 from kworkspace.cli.marked_block import BrokenMarks, parts, with_block
 from kworkspace.cli.options import pass_flags, shared_options
-from kworkspace.cli.reports import SSHConfigReport, report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, Settings, load
 from kworkspace.cli.signin import open_client
 from kworkspace.cli.ssh_command import pin

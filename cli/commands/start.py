@@ -8,13 +8,14 @@ import click
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.models import Profile
 from kworkspace.cli.client.names import parse_workspace_name
+from kworkspace.cli.client.reports import ProfilesReport, workspace_report
+from kworkspace.cli.client.workspaces import label, started_text
 from kworkspace.cli.options import pass_flags, shared_options, workspace_argument
-from kworkspace.cli.reports import ProfilesReport, report, report_picture, workspace_report
+from kworkspace.cli.reports import report, report_picture
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
-from kworkspace.cli.terminal import seconds
 from kworkspace.cli.waiting import waiting
-from kworkspace.cli.workspaces import Workspace, label
+from kworkspace.cli.workspaces import Workspace
 
 
 @click.command("start")
@@ -39,9 +40,7 @@ def command(flags: Flags, name: str, profile: str | None) -> None:
         began = time.monotonic()
         with waiting(f"Starting {label(name)}", "the start goes on without you") as show:
             changed = workspace.start(show, profile)
-        text = f"{label(name).capitalize()} is ready ({seconds(time.monotonic() - began)})."
-        if not changed:
-            text = f"{label(name).capitalize()} is ready already."
+        text = started_text(name, time.monotonic() - began, changed=changed)
         server = workspace.look() if flags.json else None
     report(flags, workspace_report(settings.user, name, server, changed), text)
 

@@ -3,8 +3,9 @@
 import click
 
 from kworkspace.cli.client.names import parse_workspace_name
+from kworkspace.cli.client.reports import status_text, workspace_report
 from kworkspace.cli.options import pass_flags, shared_options, workspace_argument
-from kworkspace.cli.reports import report, status_text, workspace_report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
 from kworkspace.cli.workspaces import Workspace

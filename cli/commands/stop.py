@@ -5,13 +5,14 @@ import time
 import click
 
 from kworkspace.cli.client.names import parse_workspace_name
+from kworkspace.cli.client.reports import workspace_report
+from kworkspace.cli.client.workspaces import label, stopped_text
 from kworkspace.cli.options import pass_flags, shared_options, workspace_argument
-from kworkspace.cli.reports import report, workspace_report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags, load
 from kworkspace.cli.signin import open_client
-from kworkspace.cli.terminal import seconds
 from kworkspace.cli.waiting import waiting
-from kworkspace.cli.workspaces import Workspace, label
+from kworkspace.cli.workspaces import Workspace
 
 
 @click.command("stop")
@@ -30,8 +31,6 @@ def command(flags: Flags, name: str) -> None:
         began = time.monotonic()
         with waiting(f"Stopping {label(name)}", "the stop goes on without you") as show:
             changed = workspace.stop(show)
-        text = f"{label(name).capitalize()} is stopped ({seconds(time.monotonic() - began)})."
-        if not changed:
-            text = f"{label(name).capitalize()} is stopped already."
+        text = stopped_text(name, time.monotonic() - began, changed=changed)
         server = workspace.look() if flags.json else None
     report(flags, workspace_report(settings.user, name, server, changed), text)

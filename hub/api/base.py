@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from dataclasses import replace
 from http import HTTPStatus
@@ -73,6 +73,7 @@ class BaseHandler(RequestHandler):
         self.request_id = _request_id(request)
         super().__init__(application, request, **kwargs)
         self.caller: Caller | None = None
+        self.by_session: str | None = None
         self._about: str | None = None
         self._stream_end: asyncio.Future[None] | None = None
 
@@ -93,7 +94,7 @@ class BaseHandler(RequestHandler):
                 await self.domain.in_step()
             await super()._execute(transforms, *args, **kwargs)
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Find out who calls, and refuse what they may not do."""
         self._see_through_proxies()
         address = self.request.remote_ip or ""
@@ -103,11 +104,12 @@ class BaseHandler(RequestHandler):
             raise TooLarge(f"body: more than {MAX_BODY_BYTES} bytes")
         needed = self.scopes.get(self.request.method or "", PUBLIC)
         if needed == PUBLIC:
-            return
+            return None
         self.caller = self._authenticate()
         origin.set(Origin(request_id=self.request_id, address=address, actor=str(self.caller)))
         if isinstance(needed, Scope):
             self._check(self.caller, needed)
+        return None
 
     def _see_through_proxies(self) -> None:
         """Take the client's address and protocol from proxies that are trusted, and no others."""

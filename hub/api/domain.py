@@ -38,6 +38,7 @@ class Domain:
         fresh: says whether it has lately seen what other hubs on its database have changed.
         under_way: the requests that are being answered.
         api_prefix: the path of the API, as `/hub/api`.
+        public_url: the URL of the hub for people, as far as it knows.
         service_roles: what each service may do.
         slow_spawn_seconds: how long a start or stop is waited for before it is answered with 202.
         metrics_need_token: whether it takes a token to read the metrics.
@@ -63,6 +64,7 @@ class Domain:
     templates: jinja2.Environment
     service_roles: Mapping[str, Role]
     api_prefix: str
+    public_url: str
     slow_spawn_seconds: float
     fresh: Callable[[], bool]
     in_step: Callable[[], Awaitable[None]]

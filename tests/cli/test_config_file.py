@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.config_file import checked, write
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.settings import KEYS, read_file
 
 

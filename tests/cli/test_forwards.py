@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.forwards import parse_forward, parse_forwards
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.models import SSHDoor
-from kworkspace.cli.exits import UsageFault
 from kworkspace.cli.host_block import alias_of, host_block, host_names
 from kworkspace.cli.marked_block import parts, with_block
 from kworkspace.cli.state import hub_alias

@@ -13,7 +13,8 @@ import click
 import pytest
 
 from kworkspace.cli import __version__, main
-from kworkspace.cli.exits import HELP
+from kworkspace.cli.client.commands import COMMANDS
+from kworkspace.cli.client.exits import HELP
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Result
@@ -43,7 +44,7 @@ def test_status_loads_no_rich_and_no_asyncio(alice: Path, program: str) -> None:
     assert {"rich", "asyncio", "aiohttp"}.isdisjoint(loaded)
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_tells_what_the_commands_tell(name: str) -> None:
     command = import_module(f"kworkspace.cli.commands.{name.replace('-', '_')}").command
     assert isinstance(command, click.Command)
@@ -55,7 +56,7 @@ def test_the_list_of_commands_tells_what_the_commands_tell(name: str) -> None:
 def test_every_module_of_a_command_is_listed() -> None:
     folder = Path(main.__file__).parent / "commands"
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert modules == {name.replace("-", "_") for name in main.COMMANDS}
+    assert modules == {name.replace("-", "_") for name in COMMANDS}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_closed_pipe_is_no_traceback(alice: Path, program: str) -> None:
 def every_command() -> Iterator[tuple[str, click.Command]]:
     """All commands with their names as typed, those of groups too."""
     context = click.Context(main.group)
-    for name in main.COMMANDS:
+    for name in COMMANDS:
         command = main.group.get_command(context, name)
         assert command is not None
         yield name, command

@@ -14,7 +14,8 @@ from kworkspace.cli.client import calls
 from kworkspace.cli.client.errors import HubUnreachable
 from kworkspace.cli.client.models import Server, ServerState
 from kworkspace.cli.client.replies import decode_reply
-from kworkspace.cli.reports import report, status_text, workspace_report
+from kworkspace.cli.client.reports import status_text, workspace_report
+from kworkspace.cli.reports import report
 from kworkspace.cli.settings import Flags
 
 KEYS = {"user", "workspace", "status", "started", "last_activity", "error"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kworkspace.cli.exits import UsageFault
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.settings import Flags, NoHub, Settings, load, written, xdg_directory
 
 API = "http://hub:8000"

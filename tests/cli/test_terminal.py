@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kworkspace.cli.terminal import MAX_TEXT, Progress, one_line, seconds
+from kworkspace.cli.client.words import MAX_TEXT, one_line, seconds
+from kworkspace.cli.terminal import Progress
 
 
 @given(st.text())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kworkspace.cli import workspaces
+from kworkspace.cli.client import workspaces
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Result

@@ -476,6 +476,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             templates=_templates(HubOptions(base_url=setting.base_url)),
             service_roles={"gateway": Role.GATEWAY, "culler": Role.ADMIN, "plain": Role.SERVICE},
             api_prefix=f"{setting.base_url}hub/api",
+            public_url=PUBLIC_URL,
             slow_spawn_seconds=DEADLINE,
             fresh=store.fresh,
             in_step=store.in_step,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kworkspace.cli import workspaces
+from kworkspace.cli.client import workspaces
 from tests.cli.on_terminal import on_terminal
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from kworkspace.cli.checks import computer
 from kworkspace.cli.checks.outcome import bounded, ok
 from kworkspace.cli.client.errors import NotFound
-from kworkspace.cli.reports import CheckReport
+from kworkspace.cli.client.reports import CheckReport
 from tests.conftest import free_port
 
 if TYPE_CHECKING:

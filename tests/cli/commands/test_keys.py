@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kworkspace.cli.key_cards import key_cards
+from kworkspace.cli.client.key_cards import key_cards
+from kworkspace.cli.client.reports import KeyReport
 from kworkspace.cli.key_files import read_public_key
-from kworkspace.cli.reports import KeyReport
 from tests.cli.on_terminal import on_terminal
 from tests.cli.stand_in_hub import key_view
 

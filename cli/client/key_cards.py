@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from kworkspace.cli.reports import KeyReport, ago, until
-from kworkspace.cli.tables import Cell, paragraph
-from kworkspace.cli.terminal import seconds
+from kworkspace.cli.client.layout import PLAIN, Cell, Screen, paragraph
+from kworkspace.cli.client.reports import KeyReport, ago, until
+from kworkspace.cli.client.words import seconds
 
 # How people call the types of OpenSSH's sshkey.c.
 TYPES = {
@@ -19,25 +19,25 @@ SOURCES = {
 }
 
 
-def key_cards(keys: Sequence[KeyReport]) -> list[str]:
+def key_cards(keys: Sequence[KeyReport], screen: Screen = PLAIN) -> list[str]:
     """Return a card for each key; one line where there is none."""
     if not keys:
         return ["You have no key at the hub."]
     lines: list[str] = []
     for key in keys:
         title = Cell(key.comment or "(no comment)", bold=bool(key.comment))
-        lines += ["", *paragraph(title)]
-        lines += paragraph(Cell(key.fingerprint), indent=2)
-        lines += paragraph(Cell(", ".join(_facts(key)), dim=True), indent=2)
+        lines += ["", *paragraph(title, screen)]
+        lines += paragraph(Cell(key.fingerprint), screen, indent=2)
+        lines += paragraph(Cell(", ".join(_facts(key)), dim=True), screen, indent=2)
         if key.current:
-            lines += paragraph(Cell("signed this computer in", "green"), indent=2)
+            lines += paragraph(Cell("signed this computer in", "green"), screen, indent=2)
         if key.expires is not None and until(key.expires) <= 0:
-            lines += paragraph(Cell(f"expired {ago(key.expires)}", "red"), indent=2)
+            lines += paragraph(Cell(f"expired {ago(key.expires)}", "red"), screen, indent=2)
         elif key.expires is not None:
             text = f"expires in {seconds(until(key.expires))}"
-            lines += paragraph(Cell(text, "yellow"), indent=2)
+            lines += paragraph(Cell(text, "yellow"), screen, indent=2)
         if key.options:
-            lines += paragraph(Cell(f"options: {key.options}"), indent=2)
+            lines += paragraph(Cell(f"options: {key.options}"), screen, indent=2)
     return lines[1:]
 
 
