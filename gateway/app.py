@@ -8,6 +8,7 @@ import asyncio
 import logging
 import resource
 import signal
+import socket
 import uuid
 
 import asyncssh
@@ -20,6 +21,7 @@ from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.host_certificate import keep_certified
 from kworkspace.gateway.host_key import load_or_make, public_line
 from kworkspace.gateway.house import House
+from kworkspace.gateway.tunnel_port import TunnelPort
 from kworkspace.ssh.algorithms import modern_algorithms
 from kworkspace.ssh.version import SERVER_VERSION
 
@@ -53,12 +55,17 @@ async def serve(settings: Settings) -> None:
             host_keys=[public_line(host_key)],
         )
         log.info("Listening on %s port %s", settings.listen_host, acceptor.get_port())
-        house.begin(door)
+        tunnels = _listen_for_tunnels(settings, house)
+        house.begin(door, tunnels.port if tunnels else None)
         house.tasks.spawn(keep_certified(hub, host_key, acceptor), "keep the host certificate")
         await stop.wait()
         log.info("Shutting down")
         acceptor.close()
+        if tunnels:
+            await tunnels.close()
         await house.aclose()
+        if tunnels:
+            await tunnels.aclose()
     log.info("Ended")
 
 
@@ -70,6 +77,23 @@ def _client(settings: Settings) -> AsyncClient:
             f"The token file {settings.token_file} cannot be read: {error.strerror}. Name the file"
             " with this gateway's API token with --token-file."
         ) from error
+
+
+def _listen_for_tunnels(settings: Settings, house: House) -> TunnelPort | None:
+    if settings.tunnel_listen is None:
+        return None
+    host, port = settings.tunnel_listen
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise KworkspaceError(
+            f"Cannot listen for tunnels on {host} port {port}: {error.strerror or error}. Choose"
+            " another address with --tunnel-listen."
+        ) from error
+    tunnels = TunnelPort(house, listener, settings.limits.login_grace)
+    log.info("Listening for tunnels on %s port %s", host, tunnels.port)
+    return tunnels
 
 
 async def _listen(

@@ -30,6 +30,7 @@ class Settings:
         log_level: a level of `logging`.
         log_format: "text" or "json", an object per line.
         limits: what it takes.
+        tunnel_listen: address and TCP port to listen on for tunnels; None: there are none.
     """
 
     listen_host: str
@@ -42,6 +43,7 @@ class Settings:
     log_level: str
     log_format: str
     limits: Limits
+    tunnel_listen: tuple[str, int] | None
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -49,6 +51,10 @@ def _address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _optional_address(text: str) -> tuple[str, int] | None:
+    return _address(text) if text else None
 
 
 def _port(text: str) -> int:
@@ -89,6 +95,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         )
 
     add("--listen", "KWORKSPACE_GATEWAY_LISTEN", DEFAULT_LISTEN, "HOST:PORT", type=_address)
+    add(
+        "--tunnel-listen",
+        "KWORKSPACE_GATEWAY_TUNNEL_LISTEN",
+        "",
+        "HOST:PORT for tunnels, by HTTP: a loopback address, or behind a proxy that speaks TLS;"
+        " default: no tunnels",
+        type=_optional_address,
+    )
     add(
         "--host-key",
         "KWORKSPACE_GATEWAY_HOST_KEY",
@@ -174,6 +188,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         public_host=given.public_host or host,
         public_port=given.public_port,
         log_level=given.log_level,
+        tunnel_listen=given.tunnel_listen,
         log_format=given.log_format,
         limits=Limits(
             login_grace=given.login_grace,

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from contextlib import aclosing
+from typing import Protocol
 
 import asyncssh
 
@@ -16,12 +17,10 @@ from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.endings import Endings
 from kworkspace.gateway.hub import backoff
 from kworkspace.gateway.invite import Guest
 from kworkspace.gateway.limits import Limits
-from kworkspace.gateway.session import Session
 from kworkspace.gateway.strangers import Strangers
 from kworkspace.gateway.texts import SHUTTING_DOWN
 
@@ -31,6 +30,49 @@ REPORT_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 WARN_SECONDS = 10.0
+
+
+class Stranger(Protocol):
+    """Who has not logged in: at the SSH door, or at the port for tunnels."""
+
+    @property
+    def address(self) -> str:
+        """The IP address that they came from."""
+
+    @property
+    def standing(self) -> int:
+        """How far they have come with their login."""
+
+    def abort(self) -> None:
+        """Disconnect them at once."""
+
+    def send_away(self, reason: str) -> None:
+        """Disconnect them, with a word where that is possible."""
+
+
+class Held(Protocol):
+    """A session, relay or tunnel."""
+
+    id: str
+    name: str
+
+    def activity(self) -> m.SessionActivity:
+        """Return what the hub wants to know every few seconds."""
+
+    def show(self, message: str) -> None:
+        """Show a message to the user."""
+
+    def why_it_ended(self, otherwise: str) -> str:
+        """Return why we ended it, or what the connection says."""
+
+    def hang_up(self, message: str) -> None:
+        """Show why, and end it; what was written before still arrives."""
+
+    def cut(self, message: str) -> None:
+        """End it without waiting for anything."""
+
+    async def aclose(self) -> None:
+        """End what runs for it."""
 
 
 class House:
@@ -56,28 +98,29 @@ class House:
         self.host_key = host_key
         self.door: m.SSHDoor | None = None
         self.tasks = Tasks()
-        self._strangers: Strangers[Visitor] = Strangers(limits)
+        self._strangers: Strangers[Stranger] = Strangers(limits)
         self._sent_away = 0
         self._warned = -WARN_SECONDS
-        self._sessions: set[Session] = set()
+        self._sessions: set[Held] = set()
         self._endings = Endings(hub)
         self._left = asyncio.Event()
         self._report_now = asyncio.Event()
 
-    def begin(self, door: m.SSHDoor) -> None:
+    def begin(self, door: m.SSHDoor, tunnel_port: int | None = None) -> None:
         """Report to the hub and listen to it from now on.
 
         Args:
             door: how people reach this gateway.
+            tunnel_port: where it listens for tunnels; None: it does not.
         """
         self.door = door
-        self.tasks.spawn(self._report(door), "report")
+        self.tasks.spawn(self._report(door, tunnel_port), "report")
         self.tasks.spawn(self._obey(), "commands")
         self.tasks.spawn(self._endings.run(), "endings")
 
     # What the door says.
 
-    def arrive(self, visitor: Visitor) -> None:
+    def arrive(self, visitor: Stranger) -> None:
         """Count a connection; when too many have not logged in, another one goes."""
         goes = self._strangers.add(visitor, visitor.address)
         if goes is None:
@@ -94,7 +137,7 @@ class House:
             )
             self._sent_away, self._warned = 0, now
 
-    def enter(self, visitor: Visitor, session: Session) -> None:
+    def enter(self, visitor: Stranger, session: Held) -> None:
         """Keep a session."""
         self._strangers.discard(visitor)
         self._sessions.add(session)
@@ -107,7 +150,7 @@ class House:
         with contextlib.suppress(KworkspaceError):
             await self.hub.send(calls.login_failed(m.FailedLogin(login=login, address=address)))
 
-    def depart(self, visitor: Visitor, session: Session | Guest | None, reason: str) -> None:
+    def depart(self, visitor: Stranger, session: Held | Guest | None, reason: str) -> None:
         """Let a session go, and tell the hub."""
         self._strangers.discard(visitor)
         if isinstance(session, Guest):
@@ -115,7 +158,7 @@ class House:
         elif session is not None:
             self.tasks.spawn(self._close(session, reason), "close session")
 
-    async def _close(self, session: Session, reason: str) -> None:
+    async def _close(self, session: Held, reason: str) -> None:
         await session.aclose()
         self._sessions.discard(session)
         self._left.set()
@@ -126,13 +169,13 @@ class House:
 
     # What the hub hears.
 
-    async def _report(self, door: m.SSHDoor) -> None:
+    async def _report(self, door: m.SSHDoor, tunnel_port: int | None) -> None:
         """Say every few seconds where the door is and which sessions are open."""
         attempt = 0
         while True:
             self._report_now.clear()
             sessions = [session.activity() for session in self._sessions if session.id]
-            report = m.GatewayReport(door=door, sessions=sessions)
+            report = m.GatewayReport(door=door, sessions=sessions, tunnel_port=tunnel_port)
             try:
                 await self.hub.send(calls.report_gateway(self.instance, report))
             except KworkspaceError as error:
@@ -177,7 +220,7 @@ class House:
                 log.info("Session %s is ended by the hub", session.id)
                 self.tasks.spawn(self._end({session}, command.message), "end session")
 
-    async def _end(self, sessions: set[Session], message: str) -> None:
+    async def _end(self, sessions: set[Held], message: str) -> None:
         """End sessions: first what is on its way arrives, then the connections are cut."""
         for session in sessions:
             session.hang_up(message)

@@ -441,6 +441,8 @@ class HubOptions(Application):
         host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
         command = [sys.executable, "-m", "kworkspace.gateway", "--listen", f"{host}:{parts.port}"]
         command += ["--host-key", self.gateway_host_key_file]
+        if self.tunnel:
+            command += ["--tunnel-listen", self.bind_parts("tunnel_bind_url").netloc]
         return {"name": "gateway", "command": command}
 
 

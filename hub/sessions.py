@@ -182,10 +182,7 @@ class Sessions:
         self, request: SessionRequest, login: Login, fingerprint: str, server: ServerRow
     ) -> str:
         async with self._store.begin() as session:
-            await serialize(session, f"sessions of {login.actor}")
-            most = self.policy.most_of_user
-            if most and await queries.count_open_by(session, login.actor) >= most:
-                raise TooMany(FULL)
+            await self.check_room(session, login.actor)
             now = await database_now(session, self._clock)
             row = db.Session(
                 server_id=server.id,
@@ -206,6 +203,17 @@ class Sessions:
                 session, "session.open", user=login.user, server=login.server, message=message
             )
         return row.id
+
+    async def check_room(self, session: AsyncSession, actor: str) -> None:
+        """See that somebody may open one more session in this transaction.
+
+        Raises:
+            TooMany: they have as many as they may.
+        """
+        await serialize(session, f"sessions of {actor}")
+        most = self.policy.most_of_user
+        if most and await queries.count_open_by(session, actor) >= most:
+            raise TooMany(FULL)
 
     async def server_of(self, id: str) -> ServerRow:
         """Return the server of an open session.

@@ -14,7 +14,6 @@ from kworkspace.cli.client.errors import (
     Forbidden,
     InvalidName,
     NotFound,
-    Unauthorized,
 )
 from kworkspace.cli.client.models import ServerState, Tunnel, TunnelRequest, WorkspaceAddress
 from kworkspace.cli.client.names import parse_user_name, parse_workspace_name
@@ -87,13 +86,15 @@ class Tunnels:
 
         Raises:
             NotFound: there are no tunnels, or no such workspace that they may know of.
-            Unauthorized: the token is none, or does not count.
+            Forbidden: the token's user may not enter it.
+            TooMany: they have as many sessions as they may.
+            Conflict: the token is none, or does not count; who asks here has a good one.
         """
         if self._base() is None:
             raise NotFound("This hub has no tunnels: connect without, as in ssh NAME@HUB")
         token = self._tokens.find(request.token)
         if token is None or token.user is None or not self._admission.counts(token):
-            raise Unauthorized(_UNKNOWN)
+            raise Conflict(_UNKNOWN)
         try:
             user, name = parse_user_name(request.user), parse_workspace_name(request.server)
         except InvalidName as error:
@@ -118,7 +119,8 @@ class Tunnels:
             # Either whoever revokes the token finds this row, or it is gone already.
             await serialize(session, token_queries.REVOCATION)
             if await token_queries.get(session, token.digest) is None:
-                raise Unauthorized(_UNKNOWN)
+                raise Conflict(_UNKNOWN)
+            await self._sessions.check_room(session, token.user or "")
             now = await database_now(session, self._clock)
             row = db.Session(
                 kind="tunnel",

@@ -52,6 +52,7 @@ TESTED_AS_A_WHOLE = {
     "gateway/test_relay.py": """
         gateway/endings.py gateway/flow.py gateway/workspace.py""",
     "gateway/test_session.py": "gateway/starting.py",
+    "gateway/test_tunnel.py": "gateway/tunnel_port.py gateway/wire.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
     "hub/api/test_tunnels.py": "hub/tunnels.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",

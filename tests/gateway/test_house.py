@@ -18,6 +18,7 @@ from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.gateway.door import Visitor
 from kworkspace.gateway.host_key import public_line
 from kworkspace.gateway.house import House
+from kworkspace.gateway.session import Session
 from kworkspace.gateway.texts import SHUTTING_DOWN
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ async def test_requests_go_on_when_a_workspace_reads_again(home: Home) -> None:
         process = await conn.create_process(command, term_type="xterm")
         assert "ready" in await process.stdout.readline()
         (session,) = home.house._sessions
+        assert isinstance(session, Session)
         session._stall("workspace", True)
         process.change_terminal_size(123, 45)
         process.stdin.write("marker\n")

@@ -11,6 +11,7 @@ from kworkspace.cli.client.models import Command
 from kworkspace.hub.db import models as db
 from kworkspace.hub.gateways import COMMANDS
 from kworkspace.hub.session_policy import SessionPolicy
+from kworkspace.hub.sessions import FULL
 from kworkspace.hub.tunnels import REVOKED
 from tests.hub import conftest
 from tests.hub.api.conftest import OpenWeb, Web
@@ -66,10 +67,10 @@ async def test_what_opens_nothing(web: Web, gateway: str, alice: str, ada: str) 
     expired = await web.parts.token("alice", expires_in=60)
     web.parts.clock.advance(61)
     cases: dict[str, tuple[dict[str, Any], int, str]] = {
-        "no token": (request(""), 401, UNKNOWN),
-        "an unknown one": (request("kws_x"), 401, UNKNOWN),
-        "an expired one": (request(expired), 401, UNKNOWN),
-        "a gateway's own": (request(gateway), 401, UNKNOWN),
+        "no token": (request(""), 409, UNKNOWN),
+        "an unknown one": (request("kws_x"), 409, UNKNOWN),
+        "an expired one": (request(expired), 409, UNKNOWN),
+        "a gateway's own": (request(gateway), 409, UNKNOWN),
         "another's workspace": (
             request(alice, "bob"),
             403,
@@ -91,7 +92,7 @@ async def test_what_opens_nothing(web: Web, gateway: str, alice: str, ada: str) 
     assert await rows(web) == []
     assert (await web("POST", TUNNELS, alice, json=request(alice))).error[0] == 403
     web.parts.authenticator.blocked_users = {"alice"}
-    assert (await web("POST", TUNNELS, gateway, json=request(alice))).error == (401, UNKNOWN)
+    assert (await web("POST", TUNNELS, gateway, json=request(alice))).error == (409, UNKNOWN)
 
 
 async def test_a_hub_without_tunnels(open_hub: OpenParts, open_web: OpenWeb) -> None:
@@ -129,6 +130,17 @@ async def test_who_starts_it_is_told(
     assert reply.json["start_on_connect"] == "never"
 
 
+async def test_limits_are_those_of_all_sessions(open_hub: OpenParts, open_web: OpenWeb) -> None:
+    """What has ended does not count."""
+    web = open_web(await open_hub(policy=SessionPolicy(most_of_user=1)))
+    token, gateway = await web.parts.token("alice"), await web.parts.service_token("gateway")
+    first = await web("POST", TUNNELS, gateway, json=request(token))
+    assert (await web("POST", TUNNELS, gateway, json=request(token))).error == (429, FULL)
+    path = f"/hub/api/gateway/sessions/{first.json['id']}"
+    assert (await web("DELETE", path, gateway, json={"reason": "over"})).status == 204
+    assert (await web("POST", TUNNELS, gateway, json=request(token))).status == 201
+
+
 async def test_a_revoked_token_ends_its_tunnels(web: Web, gateway: str, alice: str) -> None:
     """And those of no other token."""
     told: list[Command] = []
@@ -151,7 +163,7 @@ async def test_opened_while_the_token_is_revoked(web: Web, gateway: str, alice: 
         web("DELETE", "/hub/api/auth/token", alice),
     )
     assert gone.status == 204
-    assert opened.status in {201, 401}
+    assert opened.status in {201, 409}
     assert all(row.end_message == REVOKED for row in await rows(web))
 
 
