@@ -167,6 +167,13 @@ def test_database_is_upgraded_before_the_hub_starts(values: str, options: list[s
     assert all(each["volumeMounts"] == hub["volumeMounts"] for each in before)
 
 
+FOUR = [
+    f"{net}/32"
+    for net in ("169.254.169.254", "169.254.169.252", "100.100.100.200", "168.63.129.16")
+]
+SIX = ["fd00:ec2::254/128", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128"]
+
+
 def policy(values: dict[str, Any], name: str = "kworkspace-workspaces") -> Object:
     spec: Object = render(values).one("NetworkPolicy", name)["spec"]
     return spec
@@ -187,8 +194,8 @@ def test_workspaces_are_reached_by_the_gateway_alone() -> None:
 @pytest.mark.parametrize(
     ("values", "blocked"),
     [
-        ("default", ["169.254.169.254/32", "fd00:ec2::254/128"]),
-        ("network-policy", ["169.254.169.254/32", "10.0.0.1/32", "fd00:ec2::254/128"]),
+        ("default", [*FOUR, *SIX]),
+        ("network-policy", [*FOUR, "10.0.0.1/32", *SIX]),
     ],
 )
 def test_workspaces_reach_everything_but_the_metadata(values: str, blocked: list[str]) -> None:
