@@ -1,15 +1,15 @@
-"""The ssh command that leads through the gateway's door, with the door's host keys pinned.
+"""The ssh command that leads through the gateway's door, with the hub's word for who stands there.
 
-The keys come from the hub with its answer, and are written to a known_hosts file of our own for
-this hub, under an alias of its own: nothing is trusted on first use, no other file is asked, and
-no question either. What the hub says is checked, and goes to ssh as an address and never as the
-name to look up in ~/.ssh/config: a hub does not choose among the person's `Host` blocks. Called by
-`connect`, and for its options by `host_block`; pure functions but for that file.
+The door's host keys, and the authorities that sign others, come from the hub with its answer, and
+are written to a known_hosts file of our own for this hub: nothing is trusted on first use, no other
+file is asked, and no question either. What the hub says is checked, and goes to ssh as an address
+and never as the name to look up in ~/.ssh/config: a hub does not choose among the person's `Host`
+blocks. Called by `connect`, and for its options by `host_block`; pure functions but for that file.
 """
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -50,18 +50,27 @@ def pin(state_dir: Path, url: str, door: SSHDoor) -> Path:
     """Write the known_hosts file of a hub into the state folder and return its path.
 
     Raises:
-        HubUnreachable: the hub names no key that can be pinned.
+        HubUnreachable: the hub names no key that can be pinned, or the door's address is none.
     """
-    lines = [
-        f"{hub_alias(url)} {match[1]} {match[2]}\n"  # kind and key; a comment does not matter
-        for key in door.host_keys
-        if (match := _HOST_KEY.fullmatch(key))
-    ]
+    place = known_as(door_host(url, door), door.port)
+    lines = [f"{place} {key}\n" for key in _usable(door.host_keys)]
     if not lines:
         raise HubUnreachable(f"the hub at {url} names no host key of its SSH gateway")
+    # Beside the key itself: whichever of key and authority is another one, one still holds.
+    lines += [f"@cert-authority {place} {key}\n" for key in _usable(door.host_authorities)]
     path = state_dir / "known_hosts" / hub_alias(url)
     write_private(path, "".join(lines).encode())
     return path
+
+
+def _usable(keys: Iterable[str]) -> list[str]:
+    """Return type and key of the lines that are public keys; a comment does not matter."""
+    return [f"{match[1]} {match[2]}" for key in keys if (match := _HOST_KEY.fullmatch(key))]
+
+
+def known_as(host: str, port: int) -> str:
+    """Return how known_hosts calls a host (sshd(8), SSH_KNOWN_HOSTS)."""
+    return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def door_options(url: str, door: SSHDoor, known_hosts: Path) -> dict[str, str]:
@@ -79,7 +88,6 @@ def door_options(url: str, door: SSHDoor, known_hosts: Path) -> dict[str, str]:
         "HostName": door_host(url, door).replace("%", "%%"),
         # With it ssh would read its configuration once more, for the HostName (ssh_config(5)).
         "CanonicalizeHostname": "no",
-        "HostKeyAlias": hub_alias(url),
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": quoted(known_hosts),
         "GlobalKnownHostsFile": "/dev/null",

@@ -16,6 +16,7 @@ from kworkspace.cli.state import hub_alias
 
 URL = "https://hub.example.org/base"
 SHELL = Wish()
+REAL = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMvWDDDpCVgEbbNXVJI5gXzRrsdkaehFU5PISHI2mTEb"
 DOOR = SSHDoor(host="ssh.example.org", port=2222, host_keys=["ssh-ed25519 AAAA gateway"])
 
 
@@ -45,7 +46,6 @@ def test_a_shell() -> None:
     assert options(given) == {
         "HostName": "ssh.example.org",
         "CanonicalizeHostname": "no",
-        "HostKeyAlias": hub_alias(URL),
         "StrictHostKeyChecking": "yes",
         "UserKnownHostsFile": '"/state/known hosts"',
         "GlobalKnownHostsFile": "/dev/null",
@@ -151,23 +151,44 @@ def test_the_real_ssh_takes_no_block_of_another_host(home: Path, reread: str) ->
 
 
 def test_the_pins_are_written_anew(home: Path) -> None:
-    pin(home, URL, SSHDoor(host="x", port=1, host_keys=["ssh-rsa OLD"]))
+    pin(home, URL, SSHDoor(host="x.example", port=1, host_keys=["ssh-rsa OLD"]))
     file = pin(home, URL, DOOR)
-    assert file.read_text() == f"{hub_alias(URL)} ssh-ed25519 AAAA\n"
+    assert file.read_text() == "[ssh.example.org]:2222 ssh-ed25519 AAAA\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert pin(home, "http://other:1", DOOR) != file
 
 
 def test_a_hub_cannot_write_lines_of_its_own(home: Path) -> None:
-    door = SSHDoor(
-        host="x", port=1, host_keys=["ssh-ed25519 AAAA\n* ssh-ed25519 EVIL", "x", "\0 \0"]
+    evil = ["ssh-ed25519 AAAA\n* ssh-ed25519 EVIL", "x", "\0 \0"]
+    door = SSHDoor(host="x.example", port=22, host_keys=evil, host_authorities=evil)
+    assert pin(home, URL, door).read_text() == (
+        "x.example ssh-ed25519 AAAA\n@cert-authority x.example ssh-ed25519 AAAA\n"
     )
-    assert pin(home, URL, door).read_text() == f"{hub_alias(URL)} ssh-ed25519 AAAA\n"
+    with pytest.raises(HubUnreachable):
+        pin(home, URL, SSHDoor(host="* x.example", port=22, host_keys=["ssh-ed25519 AAAA"]))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "place"),
+    [
+        ("Ssh.Example.org", 22, "ssh.example.org"),
+        ("", 2222, "[hub.example.org]:2222"),
+        ("2001:db8::1", 2222, "[2001:db8::1]:2222"),
+    ],
+)
+def test_known_hosts_as_ssh_looks_it_up(home: Path, host: str, port: int, place: str) -> None:
+    """Key and authority are both found for the address that is dialled, and for no other."""
+    door = SSHDoor(host=host, port=port, host_keys=[REAL], host_authorities=[REAL])
+    file = pin(home, URL, door)
+    find = ["ssh-keygen", "-F", place, "-f", str(file)]
+    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
+    lines = [line for line in found.splitlines() if not line.startswith("#")]
+    assert lines == [f"{place} {REAL}", f"@cert-authority {place} {REAL}"]
 
 
 def test_no_key_to_pin(home: Path) -> None:
     with pytest.raises(HubUnreachable, match="names no host key"):
-        pin(home, URL, SSHDoor(host="x", port=1, host_keys=[""]))
+        pin(home, URL, SSHDoor(host="x.example", port=1, host_keys=[""], host_authorities=[REAL]))
 
 
 def test_aliases_are_good_names_and_different() -> None:
