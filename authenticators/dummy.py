@@ -18,7 +18,7 @@ from kworkspace.authenticators.proofs import (
     claim_of_text,
     parse_credential,
 )
-from kworkspace.cli.client.pools import is_loopback
+from kworkspace.cli.client.ways import is_loopback
 
 
 class DummyAuthenticator(Authenticator):

@@ -16,9 +16,9 @@ from kworkspace.cli.client import calls
 from kworkspace.cli.client.challenge import SIGNATURE_NAMESPACE, challenge_text
 from kworkspace.cli.client.errors import Forbidden, HubUnreachable, KworkspaceError, NotFound
 from kworkspace.cli.client.models import NewToken, TokenRequest
-from kworkspace.cli.client.pools import is_loopback
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.client.unreachable import CertificateDates, no_hub
+from kworkspace.cli.client.ways import is_loopback
 from kworkspace.cli.keys import Key, default_keys, identity, named_key, with_certificate
 from kworkspace.cli.programs import program
 from kworkspace.cli.settings import Settings

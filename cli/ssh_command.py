@@ -26,7 +26,7 @@ _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104 - compared
 # RFC 1123, section 2.1, with a dot: a single label is how people call their own `Host` blocks.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
-_HOST_KEY = re.compile(r"([a-z][A-Za-z0-9@.-]*)\s+([A-Za-z0-9+/]+=*)(\s.*)?", re.DOTALL)
+HOST_KEY = re.compile(r"([a-z][A-Za-z0-9@.-]*)\s+([A-Za-z0-9+/]+=*)(\s.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def pin(state_dir: Path, url: str, door: SSHDoor) -> Path:
 
 def _usable(keys: Iterable[str]) -> list[str]:
     """Return type and key of the lines that are public keys; a comment does not matter."""
-    return [f"{match[1]} {match[2]}" for key in keys if (match := _HOST_KEY.fullmatch(key))]
+    return [f"{match[1]} {match[2]}" for key in keys if (match := HOST_KEY.fullmatch(key))]
 
 
 def known_as(host: str, port: int) -> str:

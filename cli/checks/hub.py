@@ -11,9 +11,9 @@ from kworkspace.cli import __version__, clock
 from kworkspace.cli.checks.outcome import failed, ok, warning
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.models import HubRoot, SSHDoor
-from kworkspace.cli.client.pools import is_loopback, proxy_for, trust
 from kworkspace.cli.client.reports import CheckReport
 from kworkspace.cli.client.sync import Client
+from kworkspace.cli.client.ways import is_loopback, proxy_for, trust
 from kworkspace.cli.client.words import seconds
 from kworkspace.cli.programs import program
 from kworkspace.cli.settings import Settings

@@ -10,6 +10,7 @@ SECTIONS = {
         "create": "Make a workspace beside your default one.",
         "delete": "Delete a workspace and all files in it.",
         "open": "Open the hub's page in your browser.",
+        "proxy": "Carry ssh's connection into a workspace (ProxyCommand).",
     },
     "You at the hub": {
         "whoami": "Show who you are at the hub.",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kworkspace.cli.client import calls, pools
+from kworkspace.cli.client import calls, ways
 from kworkspace.cli.client.errors import HubUnreachable
-from kworkspace.cli.client.pools import open_pool, proxy_for, trust
+from kworkspace.cli.client.pools import open_pool
 from kworkspace.cli.client.sync import Client
+from kworkspace.cli.client.ways import proxy_for, trust
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Authority
@@ -146,7 +147,7 @@ def test_certifi_where_the_system_has_none(
     nothing = SimpleNamespace(cafile=None, capath=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
     certifi = SimpleNamespace(where=lambda: str(authority.file))
-    monkeypatch.setattr(pools, "import_module", lambda name: certifi)
+    monkeypatch.setattr(ways, "import_module", lambda name: certifi)
     assert "test" in str(trust(None).get_ca_certs())
 
 

@@ -1,0 +1,100 @@
+"""`kworkspace proxy`: a tunnel into a workspace, as a ProxyCommand of ssh.
+
+What it needs of the hub it has kept from the last time: then it asks nobody but the gateway.
+"""
+
+from collections.abc import Callable
+from socket import socket
+
+import click
+
+from kworkspace.cli.client.errors import (
+    HubUnreachable,
+    KworkspaceError,
+    NotFound,
+    Unauthorized,
+)
+from kworkspace.cli.client.names import parse_user_name, parse_workspace_name
+from kworkspace.cli.client.tunnel import ERROR, MESSAGE, PROGRESS, READY
+from kworkspace.cli.options import pass_flags, shared_options
+from kworkspace.cli.settings import Flags, Settings, load
+from kworkspace.cli.terminal import say
+from kworkspace.cli.tokens import TokenCache
+from kworkspace.cli.tunnel_copy import Copying
+from kworkspace.cli.tunnel_dial import NoTunnel, check, dial
+from kworkspace.cli.tunnel_state import KnownTunnel
+from kworkspace.cli.waiting import waiting
+
+Show = Callable[[str], None]
+
+
+class TunnelRefused(KworkspaceError):
+    """The gateway has opened no tunnel; the message is its reason."""
+
+    code = "tunnel-refused"
+
+
+@click.command("proxy")
+@click.argument("workspace", default="", metavar="[[USER/]NAME]")
+@shared_options
+@pass_flags
+def command(flags: Flags, *, workspace: str) -> None:
+    """Carry ssh's connection into a workspace, encrypted all the way.
+
+    It is for ssh to run, as in ssh -o ProxyCommand='kworkspace proxy gpu': where only HTTPS gets
+    through, and where nobody in between is to see what is typed. kworkspace ssh-config --tunnel
+    writes all that ssh needs for it. Without NAME it is your default workspace; an admin enters
+    another person's with USER/NAME, or USER/ for their default one.
+    """
+    settings = load(flags)
+    user, slash, name = workspace.rpartition("/")
+    user = parse_user_name(user, "USER") if slash else settings.user
+    parse_workspace_name(name, "NAME")
+    with waiting("Opening the tunnel", "the start goes on without you") as show:
+        tunnel = _Tunnel(settings, user, name, show)
+        sock, left = tunnel.open()
+        copying = Copying(sock, left, tunnel.hear)
+        with sock:
+            copying.run()
+
+
+class _Tunnel:
+    def __init__(self, settings: Settings, user: str, name: str, show: Show) -> None:
+        self._settings = settings
+        self._user, self._name = user, name
+        self._show = show
+        self._files = KnownTunnel(settings, user, name)
+        self._known = self._files.load()
+
+    def open(self) -> tuple[socket, bytes]:
+        """Connect by what is known; when that is not so any more, ask the hub."""
+        stored = TokenCache(self._settings).fresh()
+        if self._known is not None and stored is not None:
+            try:
+                return self._dial(self._known.url, stored.token)
+            except (HubUnreachable, NoTunnel, NotFound, Unauthorized):
+                pass
+        return self._dial(*self._ask())
+
+    def _dial(self, url: str, token: str) -> tuple[socket, bytes]:
+        check(self._settings.api, url)
+        return dial(url, token, self._settings.ca_file)
+
+    def _ask(self) -> tuple[str, str]:
+        """Return where the tunnel is by the hub, and a token; keep what it says."""
+        from kworkspace.cli import tunnel_hub  # noqa: PLC0415 - it takes as long as the rest
+
+        self._known, token = tunnel_hub.ask(self._settings, self._user, self._name)
+        return self._known.url, token
+
+    def hear(self, word: str, text: str) -> None:
+        """Do what the gateway says beside the bytes."""
+        if word == PROGRESS:
+            self._show(text)
+        elif word == MESSAGE:
+            say(text)
+        elif word == ERROR:
+            raise TunnelRefused(text)
+        elif word == READY and (self._known is None or self._known.host_key != text):
+            # The gateway's word counts for nothing but that it is time to ask the hub.
+            self._ask()
