@@ -220,6 +220,7 @@ class Sessions:
 
         Raises:
             NotFound: there is no such open session.
+            Forbidden: it is to end, as with a key that is no longer good.
         """
         _, server = await self._actor_and_server(id)
         return server
@@ -229,14 +230,12 @@ class Sessions:
 
         Raises:
             NotFound: there is no such open session.
-            Forbidden: what they logged in with is no longer good.
+            Forbidden: it is to end, as with a key that is no longer good.
         """
         async with self._store.begin() as session:
             row = await self._open(session, id)
             if row.server is None:
                 raise NotFound(f"Session {id} has no workspace any more")
-            if not self._is_good(row):
-                raise Forbidden(KEY_GONE)
             return row.actor, row.server.user.name
 
     async def _actor_and_server(self, id: str) -> tuple[str, ServerRow]:
@@ -270,6 +269,7 @@ class Sessions:
 
         Raises:
             NotFound: there is no such open session.
+            Forbidden: it is to end.
             Conflict: the workspace is not ready.
             BadRequest: the public key is none.
         """
@@ -450,4 +450,9 @@ class Sessions:
         row = await queries.get(session, id)
         if row is None or row.ended is not None:
             raise NotFound(f"There is no open session {id}")
+        # It is to end, and its gateway has not heard of it, or does not want to.
+        if not self._is_good(row):
+            raise Forbidden(KEY_GONE)
+        if row.end_message is not None:
+            raise Forbidden(row.end_message)
         return row

@@ -45,9 +45,11 @@ async def test_long_texts_are_cut(open_hub: OpenParts, keys: dict[str, KeyFile])
     assert (await parts.sessions.server_of(id)).user == "alice"
 
 
-async def test_sessions_survive_a_restart(session: tuple[Parts, str], open_hub: OpenParts) -> None:
+async def test_sessions_survive_a_restart(
+    session: tuple[Parts, str], open_hub: OpenParts, keys: dict[str, KeyFile]
+) -> None:
     _, id = session
-    after = await open_hub(users={"alice": ()})
+    after = await open_hub(users={"alice": [keys["ed25519"].line]})
     assert (await after.sessions.server_of(id)).user == "alice"
     with pytest.raises(NotFound):
         await after.sessions.server_of("another")
