@@ -211,13 +211,13 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
             self._told_kind.set()
 
     def _receive_close(self, kind: int, sequence: int, packet: SSHPacket) -> None:
-        """Let the workspace close first, when there is one: its exit status is still to come.
+        """Let the workspace close first, unless it has: its exit status is still to come.
 
         OpenSSH's client closes as soon as it has seen the end of both streams, and sshd answers
         once the command has ended. asyncssh answers at once, after which nothing can be sent
         (RFC 4254, section 5.3).
         """
-        if not self._events.is_joined:
+        if not self._events.is_joined or self._send_state in {"close_pending", "closed"}:
             self._process_close(kind, sequence, packet)
             self._events.user_closed()
             return

@@ -146,6 +146,13 @@ async def test_terminal_size_and_its_changes_arrive(stack: "Stack", size: str) -
         assert await process.stdout.readline() == f"{rows + 1} {columns + 1}\r\n"
 
 
+async def test_ended_commands_leave_room_in_their_connection(stack: "Stack") -> None:
+    """Whoever closes first: here it is the workspace, as after an interactive shell."""
+    async with stack.asyncssh() as conn:
+        for number in range(MAX_CHANNELS + 1):
+            assert (await conn.run(f"exit {number % 2}")).exit_status == number % 2
+
+
 async def test_channels_of_one_connection_are_bounded(stack: "Stack") -> None:
     """The one too many is refused with the code for it, of whichever kind; later there is room."""
     stack.server().state = m.ServerState.STARTING
