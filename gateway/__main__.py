@@ -10,6 +10,7 @@ from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.gateway.app import serve
 from kworkspace.gateway.config import parse
 from kworkspace.gateway.texts import plain, set_up_logging
+from kworkspace.gateway.workers import run_workers
 
 log = logging.getLogger("kworkspace.gateway")
 
@@ -19,9 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The token comes by file; nothing that runs in here needs to find it in the environment.
     for name in ("KWORKSPACE_API_TOKEN", "JUPYTERHUB_API_TOKEN"):
         os.environ.pop(name, None)
-    settings = parse(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    settings = parse(argv)
     set_up_logging(settings.log_level, settings.log_format)
     try:
+        if settings.workers > 1:
+            return asyncio.run(run_workers(settings, argv))
         asyncio.run(serve(settings))
     except KworkspaceError as error:
         sys.stderr.write(f"gateway: {plain(error.message)}\n")

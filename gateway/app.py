@@ -1,14 +1,17 @@
 """The wiring of one gateway process: settings in, a listening door, an orderly end.
 
 It is tied to no parent: the hub that started it may be killed, and the next hub finds it by its
-reports. Only SIGTERM and SIGINT end it.
+reports. SIGTERM and SIGINT end it: it takes nobody any more, lets sessions go on for a while, and
+ends what is left; a second one ends it at once. A worker (`workers`) also ends with its parent.
 """
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import socket
+import sys
 import uuid
 
 import asyncssh
@@ -37,10 +40,16 @@ async def serve(settings: Settings) -> None:
     Raises:
         KworkspaceError: it cannot start; one line says why and what to do.
     """
-    stop = asyncio.Event()
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (at_once if stop.is_set() else stop).set()
+
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
+        loop.add_signal_handler(signum, end)
+    if settings.is_worker:
+        _end_with_parent(stop)
     host_key = load_or_make(settings.host_key)
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # two for each session
@@ -63,10 +72,23 @@ async def serve(settings: Settings) -> None:
         acceptor.close()
         if tunnels:
             await tunnels.close()
+        await house.drain(settings.limits.drain, at_once)
         await house.aclose()
         if tunnels:
             await tunnels.aclose()
     log.info("Ended")
+
+
+def _end_with_parent(stop: asyncio.Event) -> None:
+    """Stop when the standard input ends, which the parent holds open."""
+    loop, descriptor = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(descriptor, 1024):
+            loop.remove_reader(descriptor)
+            stop.set()
+
+    loop.add_reader(descriptor, readable)
 
 
 def _client(settings: Settings) -> AsyncClient:
@@ -85,7 +107,9 @@ def _listen_for_tunnels(settings: Settings, house: House) -> TunnelPort | None:
     host, port = settings.tunnel_listen
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, reuse_port=settings.is_worker
+        )
     except OSError as error:
         raise KworkspaceError(
             f"Cannot listen for tunnels on {host} port {port}: {error.strerror or error}. Choose"
@@ -108,6 +132,7 @@ async def _listen(
             server_host_keys=[host_key],
             server_version=SERVER_VERSION,
             backlog=BACKLOG,
+            reuse_port=settings.is_worker,
             host_based_auth=False,
             password_auth=False,
             kbdint_auth=False,

@@ -12,6 +12,7 @@ from pathlib import Path
 from kworkspace.gateway.limits import Limits
 
 DEFAULT_LISTEN = "127.0.0.1:2222"
+WORKER = "KWORKSPACE_GATEWAY_IS_WORKER"
 _DEFAULT = Limits()
 
 
@@ -31,6 +32,9 @@ class Settings:
         log_format: "text" or "json", an object per line.
         limits: what it takes.
         tunnel_listen: address and TCP port to listen on for tunnels; None: there are none.
+        workers: processes that share the port.
+        is_worker: whether this is one of several; it may share its ports, and ends when its
+            standard input does.
     """
 
     listen_host: str
@@ -44,6 +48,8 @@ class Settings:
     log_format: str
     limits: Limits
     tunnel_listen: tuple[str, int] | None
+    workers: int
+    is_worker: bool
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -60,6 +66,12 @@ def _optional_address(text: str) -> tuple[str, int] | None:
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port, 0 to 65535")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 10**9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
     return int(text)
 
 
@@ -167,6 +179,20 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "how many of these may come from one address",
         type=_positive,
     )
+    add(
+        "--drain",
+        "KWORKSPACE_GATEWAY_DRAIN",
+        str(_DEFAULT.drain),
+        "seconds that sessions may go on after SIGTERM; a second SIGTERM ends them at once",
+        type=_number,
+    )
+    add(
+        "--workers",
+        "KWORKSPACE_GATEWAY_WORKERS",
+        "1",
+        "processes that share the port, for more cores than one",
+        type=_positive,
+    )
     return parser
 
 
@@ -177,7 +203,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         argv: the arguments, without the program's name.
         environment: default: the process's own.
     """
-    given = _parser(os.environ if environment is None else environment).parse_args(argv)
+    environment = os.environ if environment is None else environment
+    given = _parser(environment).parse_args(argv)
     host, port = given.listen
     return Settings(
         listen_host=host,
@@ -194,5 +221,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
             login_grace=given.login_grace,
             strangers=given.max_strangers,
             strangers_per_address=given.max_strangers_per_address,
+            drain=given.drain,
         ),
+        workers=given.workers,
+        is_worker=WORKER in environment,
     )

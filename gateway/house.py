@@ -22,13 +22,14 @@ from kworkspace.gateway.hub import backoff
 from kworkspace.gateway.invite import Guest
 from kworkspace.gateway.limits import Limits
 from kworkspace.gateway.strangers import Strangers
-from kworkspace.gateway.texts import SHUTTING_DOWN
+from kworkspace.gateway.texts import SHUTTING_DOWN, leaving
 
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
+LOOK_SECONDS = 0.5
 WARN_SECONDS = 10.0
 
 
@@ -59,8 +60,15 @@ class Held(Protocol):
     def activity(self) -> m.SessionActivity:
         """Return what the hub wants to know every few seconds."""
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether something is open in it."""
+
     def show(self, message: str) -> None:
         """Show a message to the user."""
+
+    def announce(self, message: str) -> None:
+        """Show a message where a person reads it, and nowhere else."""
 
     def why_it_ended(self, otherwise: str) -> str:
         """Return why we ended it, or what the connection says."""
@@ -232,10 +240,32 @@ class House:
         for session in sessions & self._sessions:
             session.cut(message)
 
-    async def aclose(self) -> None:
-        """Tell every session that the gateway goes, end them, and tell the hub."""
+    async def drain(self, seconds: float, at_once: asyncio.Event) -> None:
+        """Tell the terminals that the gateway goes, and wait until its sessions have ended.
+
+        A connection in which nothing is open ends without waiting.
+
+        Args:
+            seconds: how long at most.
+            at_once: do not wait any longer.
+        """
         for visitor in self._strangers:
             visitor.send_away(SHUTTING_DOWN)
+        deadline = asyncio.get_running_loop().time() + seconds
+        if seconds:
+            for session in self._sessions:
+                session.announce(leaving(seconds))
+        while True:
+            for session in [session for session in self._sessions if not session.is_in_use]:
+                session.cut(SHUTTING_DOWN)
+            left = deadline - asyncio.get_running_loop().time()
+            if not self._sessions or left <= 0 or at_once.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), min(left, LOOK_SECONDS))
+
+    async def aclose(self) -> None:
+        """Tell every session that the gateway goes, end them, and tell the hub."""
         await self._end(set(self._sessions), SHUTTING_DOWN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):

@@ -15,8 +15,10 @@ class Limits:
         strangers: connections that may be without a login at one time.
         strangers_per_address: how many of these may come from one address; an IPv6 network of 64
             bits counts as one.
+        drain: seconds that sessions may go on after the gateway was told to end.
     """
 
     login_grace: int = 30
     strangers: int = 500
     strangers_per_address: int = 50
+    drain: int = 10

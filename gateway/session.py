@@ -308,10 +308,22 @@ class Session:
         idle = asyncio.get_running_loop().time() - self._active
         return m.SessionActivity(id=self.id, idle=max(0.0, idle))
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a channel is open."""
+        return bool(self._joined)
+
+    def _terminals(self) -> list[SessionRelay]:
+        return [relay for relay in self._relays() if relay.user.has_pty]
+
     def show(self, message: str) -> None:
         """Show a message once in each of the user's terminals, or once if there is none."""
-        relays = self._relays()
-        for relay in [relay for relay in relays if relay.user.has_pty] or relays[:1]:
+        for relay in self._terminals() or self._relays()[:1]:
+            relay.notify(message)
+
+    def announce(self, message: str) -> None:
+        """Show a message in the user's terminals, and nowhere else."""
+        for relay in self._terminals():
             relay.notify(message)
 
     # Its end.

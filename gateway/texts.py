@@ -40,6 +40,16 @@ def _code(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def leaving(seconds: float) -> str:
+    """Return what terminals are told when the gateway goes, but not yet.
+
+    Args:
+        seconds: how long they may go on.
+    """
+    span = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+    return f"The gateway shuts down in {span}: connect again. Your workspace keeps running."
+
+
 def stopped(login: str, start_on_connect: StartOnConnect) -> str:
     """Return what is said of a workspace that this connection does not start.
 

@@ -269,6 +269,13 @@ class Tunnel:
         """Show a message to the person."""
         self._say(MESSAGE, plain(message))
 
+    announce = show
+
+    @property
+    def is_in_use(self) -> bool:
+        """It is, for as long as it is there."""
+        return True
+
     def why_it_ended(self, otherwise: str) -> str:
         """Return why it ended: the first reason that there was."""
         return plain(self._reason or otherwise)

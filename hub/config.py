@@ -405,6 +405,12 @@ class HubOptions(Application):
     def _default_gateway_host_key_file(self) -> str:
         return str(Path(self.data_dir) / "gateway_host_key")
 
+    gateway_args = List(
+        Unicode(),
+        help="""More arguments for the gateway that the hub runs, as `["--workers", "4"]`:
+        `python -m kworkspace.gateway --help` lists them.""",
+    ).tag(config=True)
+
     template_vars = Dict(
         help="""More variables for the pages' templates, as in JupyterHub.
 
@@ -443,6 +449,8 @@ class HubOptions(Application):
         command += ["--host-key", self.gateway_host_key_file]
         if self.tunnel:
             command += ["--tunnel-listen", self.bind_parts("tunnel_bind_url").netloc]
+        # When the hub ends, its services have some seconds.
+        command += ["--drain", "0", *self.gateway_args]
         return {"name": "gateway", "command": command}
 
 

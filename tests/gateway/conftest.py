@@ -216,14 +216,14 @@ def sshd(folder: Path, hub: StandInHub, user_keys: dict[str, asyncssh.SSHKey]) -
 @pytest.fixture(scope="session")
 def new_gateway(
     folder: Path, hub: StandInHub, sshd: SSHD
-) -> Iterator[Callable[[], GatewayProcess]]:
-    """Start gateways; what still runs is ended at the end."""
+) -> Iterator[Callable[..., GatewayProcess]]:
+    """Start gateways, with more flags; what still runs is ended at the end."""
     started: list[GatewayProcess] = []
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN + "\n")
 
-    def start() -> GatewayProcess:
+    def start(*flags: str) -> GatewayProcess:
         number = len(started)
         log = folder / f"gateway-{number}.log"
         port = free_port()
@@ -233,6 +233,7 @@ def new_gateway(
                     *(sys.executable, "-m", "kworkspace.gateway", "--listen", f"127.0.0.1:{port}"),
                     *("--host-key", str(folder / "gateway_host_key")),
                     *("--api-url", f"{hub.url}/hub/api", "--token-file", str(token)),
+                    *("--drain", "0", *flags),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -258,7 +259,7 @@ def new_gateway(
 
 
 @pytest.fixture(scope="session")
-def gateway(new_gateway: Callable[[], GatewayProcess]) -> GatewayProcess:
+def gateway(new_gateway: Callable[..., GatewayProcess]) -> GatewayProcess:
     """The gateway that most tests share."""
     return new_gateway()
 

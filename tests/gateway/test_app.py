@@ -50,6 +50,14 @@ def test_port_in_use(flags: dict[str, str]) -> None:
     assert "--listen" in line
 
 
+def test_workers_that_cannot_start(flags: dict[str, str]) -> None:
+    """They say why, and are not tried again."""
+    ended = _run(**{**flags, "token-file": "/missing"}, workers="2")
+    assert ended.returncode == 1
+    assert "The token file /missing cannot be read" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize(("flag", "said"), [("token-file", "No such file"), ("host-key", "")])
 def test_unreadable_files(flags: dict[str, str], flag: str, said: str) -> None:
     """Which file, why, and what to do."""

@@ -36,6 +36,8 @@ def test_limits() -> None:
     """Each by a flag or in the environment; the others stay as they are."""
     environment = {**GIVEN, "KWORKSPACE_GATEWAY_LOGIN_GRACE": "7"}
     assert parse(["--max-strangers", "9"], environment).limits == Limits(login_grace=7, strangers=9)
+    assert parse(["--drain", "0"], GIVEN).limits == Limits(drain=0)
+    assert parse(["--workers", "4"], environment).workers == 4
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ def test_limits() -> None:
         (["--api-url", "ftp://hub"], "'ftp://hub' is not the http or https URL of a hub"),
         (["--public-port", "-1"], "'-1' is not a port"),
         (["--login-grace", "0"], "'0' is not a number from 1 on"),
+        (["--drain", "-1"], "'-1' is not a number from 0 on"),
         (["--max-strangers", "many"], "'many' is not a number from 1 on"),
         (["--log-level", "LOUD"], "invalid choice: 'LOUD'"),
         (["--log-format", "xml"], "invalid choice: 'xml'"),
