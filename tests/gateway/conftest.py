@@ -29,6 +29,7 @@ class GatewayProcess:
     log: Path
     port: int
     known_hosts: Path
+    tunnel_port: int
 
     def rss_mib(self) -> float:
         """Return the resident memory in MiB."""
@@ -232,6 +233,7 @@ def new_gateway(
                 [
                     *(sys.executable, "-m", "kworkspace.gateway", "--listen", f"127.0.0.1:{port}"),
                     *("--host-key", str(folder / "gateway_host_key")),
+                    *("--tunnel-listen", "127.0.0.1:0"),
                     *("--api-url", f"{hub.url}/hub/api", "--token-file", str(token)),
                     *("--drain", "0", *flags),
                 ],
@@ -247,7 +249,9 @@ def new_gateway(
             f"[127.0.0.1]:{door.port} {door.host_keys[0]}\n"
             f"[127.0.0.1]:{sshd.port} {public_line(sshd.host_key)}\n"
         )
-        gateway = GatewayProcess(process, log, door.port, known_hosts)
+        tunnel_port = hub.reports[-1].tunnel_port
+        assert tunnel_port is not None
+        gateway = GatewayProcess(process, log, door.port, known_hosts, tunnel_port)
         started.append(gateway)
         return gateway
 

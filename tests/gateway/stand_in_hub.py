@@ -56,6 +56,7 @@ class StandInHub:
         token: the gateway's token.
         keys: the lines of each user's public keys and certificates.
         servers: the workspace of each user.
+        tokens: whose each token is.
         calls: what was called, in order: method and path.
         reports: the reports of all gateways.
         doors: the doors that they reported, by port.
@@ -76,6 +77,7 @@ class StandInHub:
         self.token = TOKEN
         self.keys: dict[str, list[str]] = {}
         self.servers: dict[str, ServerOf] = {}
+        self.tokens: dict[str, str] = {}
         self.calls: list[str] = []
         self.reports: list[m.GatewayReport] = []
         self.doors: dict[int, m.SSHDoor] = {}
@@ -114,6 +116,8 @@ class StandInHub:
         app.router.add_post(f"{base}/authorize", self._authorize)
         app.router.add_post(f"{base}/failures", self._count)
         app.router.add_post(f"{base}/sessions", self._open)
+        app.router.add_post(f"{base}/tunnels", self._open_tunnel)
+        app.router.add_get(f"{base}/sessions/{{id}}/address", self._address)
         app.router.add_post(f"{base}/sessions/{{id}}/server", self._start_server)
         app.router.add_get(f"{base}/sessions/{{id}}/progress", self._progress)
         app.router.add_post(f"{base}/sessions/{{id}}/certificate", self._certificate)
@@ -210,6 +214,27 @@ class StandInHub:
             id=id, user=login.user, server=server, start_on_connect=self.start_on_connect
         )
         return _json(session, 201)
+
+    async def _open_tunnel(self, request: web.Request) -> web.StreamResponse:
+        asked = msgspec.json.decode(await request.read(), type=m.TunnelRequest)
+        user = self.tokens.get(asked.token)
+        if user is None:
+            raise Refused(409, "The token is unknown")
+        if user != asked.user:
+            raise Refused(403, "Not yours")
+        id = str(uuid.uuid4())
+        self.sessions[id] = user
+        ready = self.servers[user].state is m.ServerState.READY
+        tunnel = m.Tunnel(
+            id=id,
+            actor=user,
+            start_on_connect=self.start_on_connect,
+            address=_address_of(self.servers[user]) if ready else None,
+        )
+        return _json(tunnel, 201)
+
+    async def _address(self, request: web.Request) -> web.StreamResponse:
+        return _json(_address_of(self._of(request)), 200)
 
     def _check_door(self, asked: m.SessionRequest, session_id: bytes) -> None:
         """The login was made at the door of the very gateway that asks."""
@@ -330,6 +355,11 @@ def _key_and_blob(line: str) -> tuple[asyncssh.SSHKey, bytes]:
         return certificate.key, certificate.public_data
     key = asyncssh.import_public_key(line)
     return key, key.public_data
+
+
+def _address_of(server: ServerOf) -> m.WorkspaceAddress:
+    key = public_line(server.host_key or server.sshd.host_key)
+    return m.WorkspaceAddress(host="127.0.0.1", port=server.sshd.port, host_key=key)
 
 
 def _error(status: int, message: str) -> web.Response:
