@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from kworkspace.gateway.config import parse
+from kworkspace.gateway.house import DRAIN_SECONDS
 from kworkspace.spawners.kube import own
 from tests.charts.helm import CHART, NAMESPACE, TABLE, Object, Rendered, pod, render
 from tests.kube_api.cluster import Cluster
@@ -240,3 +241,15 @@ def test_settings_of_the_gateway(values: str, port: int) -> None:
     assert settings.api_url == "http://kworkspace-hub.hub.svc:80"
     assert (settings.listen_port, settings.public_port) == (2222, port)
     assert settings.listen_host == ("::" if values == "ipv6" else "0.0.0.0")
+
+
+def test_a_pod_of_the_gateway_has_time_to_drain() -> None:
+    more = [{"name": "KWORKSPACE_GATEWAY_LOGIN_GRACE", "value": "7"}]
+    values = {"gateway": {"drainSeconds": 600, "workers": 3, "extraEnv": more}}
+    spec = pod(render(values).one("Deployment", "kworkspace-gateway"))["spec"]
+    [container] = spec["containers"]
+    settings = parse([], {each["name"]: each["value"] for each in container["env"]})
+    assert (settings.workers, settings.limits.drain, settings.limits.login_grace) == (3, 600, 7)
+    waited = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    end = waited + settings.limits.drain + 2 * DRAIN_SECONDS
+    assert end < spec["terminationGracePeriodSeconds"] < end + 10
