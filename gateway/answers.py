@@ -9,7 +9,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import asyncssh
@@ -32,6 +32,13 @@ from kworkspace.cli.client.exits import Exit, UsageFault, exit_code
 from kworkspace.cli.client.key_cards import key_cards
 from kworkspace.cli.client.listed_keys import find_key, key_name, key_report
 from kworkspace.cli.client.names import Login, parse_workspace_name
+from kworkspace.cli.client.ports import (
+    ANY_ADDRESS,
+    SSH_PORT,
+    port_reports,
+    ports_picture,
+    ssh_words,
+)
 from kworkspace.cli.client.public_key import check_public_key
 from kworkspace.cli.client.words import one_line
 from kworkspace.cli.client.workspaces import Workspace, label, started_text, stopped_text
@@ -150,6 +157,7 @@ class Answers:
             "stop": self._stop,
             "status": self._status,
             "keys": self._keys,
+            "ports": self._ports,
         }
 
     async def run(self, desk: Desk, command: bytes) -> int:
@@ -240,6 +248,22 @@ class Answers:
         server = await workspace.look() if request.json else None
         result = r.workspace_report(self._login.user, name, server, changed)
         return self._report(desk, request, result, text)
+
+    async def _ports(self, desk: Desk, request: Request) -> int:
+        name, workspace = self._workspace(request)
+        await workspace.find()
+        found = await self._hub.send(calls.ports(self._owner, name))
+        door = (await self._hub.send(calls.root())).ssh
+        login = replace(self._login, server=name)
+        host = "HUB" if door is None or door.host in ANY_ADDRESS else door.host
+        ports = port_reports(found, ssh_words(login, host, SSH_PORT if door is None else door.port))
+        if request.json:
+            result = r.PortsReport(user=self._login.user, workspace=name, ports=ports)
+            desk.out(r.to_json(result))
+        else:
+            for line in ports_picture(name, ports):
+                desk.out(line)
+        return Exit.OK
 
     # The keys of who logged in.
 

@@ -16,6 +16,8 @@ from kworkspace.cli.client import calls
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.cli.client.errors import Forbidden, HubUnreachable, KworkspaceError, TooMany
+from kworkspace.cli.client.names import Login
+from kworkspace.cli.client.ports import ANY_ADDRESS, SSH_PORT, ssh_words
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway.channels import UserChannel
 from kworkspace.gateway.desk import FAILED, Desk
@@ -27,9 +29,6 @@ log = logging.getLogger(__name__)
 GUEST_SECONDS = 300.0
 """How long an invitation's session may take."""
 TRIES = 3
-SSH_PORT = 22
-
-_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104 - compared, not bound
 
 
 class House(Protocol):
@@ -128,9 +127,8 @@ class Guest:
 
     def _way_in(self, user: str) -> str:
         door = self._house.door
-        host = "HUB" if door is None or door.host in _ANY_ADDRESS else door.host
-        port = "" if door is None or door.port == SSH_PORT else f"-p {door.port} "
-        return f"ssh {port}{user}@{host}"
+        host = "HUB" if door is None or door.host in ANY_ADDRESS else door.host
+        return ssh_words(Login(user), host, SSH_PORT if door is None else door.port)
 
 
 class GuestChannel(asyncssh.SSHServerSession[bytes]):

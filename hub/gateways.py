@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -136,10 +137,19 @@ class Gateways:
 
         Every gateway is told; one that does not have such a session ignores it.
         """
+        self._command("end", sessions, message)
+
+    def show(self, sessions: Sequence[str], message: str) -> None:
+        """Have a line shown in the terminals of sessions, which go on."""
+        self._command("message", sessions, message)
+
+    def _command(
+        self, kind: Literal["end", "message"], sessions: Sequence[str], message: str
+    ) -> None:
         message = message[:MOST_CHARACTERS]
         for start in range(0, len(sessions), AT_ONCE):
             ids = list(sessions[start : start + AT_ONCE])
-            command = Command(kind="end", sessions=ids, message=message)
+            command = Command(kind=kind, sessions=ids, message=message)
             self._bus.publish(COMMANDS, msgspec.json.encode(command))
 
     def _heard_command(self, message: bytes) -> None:

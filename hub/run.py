@@ -43,6 +43,7 @@ from kworkspace.hub.listening import (
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
+from kworkspace.hub.ports import Ports
 from kworkspace.hub.presence import Presence, lock_database
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
@@ -238,6 +239,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         ),
         admission=admission,
         people=people,
+        ports=Ports(readmodel=readmodel, spawner=spawner),
         keys=keys,
         invites=Invites(
             store=store,

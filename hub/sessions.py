@@ -9,6 +9,7 @@ and certificate are for the session's one server.
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
@@ -26,7 +27,7 @@ from kworkspace.cli.client.models import (
     SessionRequest,
 )
 from kworkspace.cli.client.names import Login, parse_login
-from kworkspace.hub.audit import Audit
+from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.bans import Bans
 from kworkspace.hub.ca import DoorKey, UserAuthority
 from kworkspace.hub.clock import Clock
@@ -169,13 +170,25 @@ class Sessions:
         if key is None or not vouched:
             raise Forbidden(REFUSED)
         self._check_access(login)
+        origin.set(replace(origin.get(), actor=login.actor))
         self._bans.succeeded(login.actor, request.address)
         await self._welcome(login.actor)
         server = await self._servers.ensure(login.user, login.server)
         try:
-            return await self._open_row(request, login, key.fingerprint, server), server
+            id = await self._open_row(request, login, key.fingerprint, server)
         except IntegrityError:
             raise Forbidden(REFUSED) from None  # the same signed request a second time
+        await self.announce(login.actor, server)
+        return id, server
+
+    async def announce(self, actor: str, server: ServerRow) -> None:
+        """Tell the owner, who may be in their workspace, that somebody else has come in."""
+        if actor == server.user:
+            return
+        async with self._store.begin() as session:
+            rows = await queries.open_of_server(session, server.id)
+        theirs = [row.id for row in rows if row.actor == server.user]
+        self._gateways.show(theirs, f"{actor} has joined your workspace")
 
     @retried
     async def _open_row(
@@ -234,7 +247,7 @@ class Sessions:
         """
         async with self._store.begin() as session:
             row = await self._open(session, id)
-            if row.server is None:
+            if row.server is None or row.kind == "tunnel":
                 raise NotFound(f"Session {id} has no workspace any more")
             return row.actor, row.server.user.name
 

@@ -7,6 +7,7 @@ workspace's own server asks for a key. A tunnel is a session like others (`sessi
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 from kworkspace.cli.client.errors import (
@@ -18,7 +19,7 @@ from kworkspace.cli.client.errors import (
 from kworkspace.cli.client.models import ServerState, Tunnel, TunnelRequest, WorkspaceAddress
 from kworkspace.cli.client.names import parse_user_name, parse_workspace_name
 from kworkspace.hub.admission import Admission
-from kworkspace.hub.audit import Audit
+from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import tokens as token_queries
@@ -104,8 +105,10 @@ class Tunnels:
                 raise Forbidden(f"User {token.user} may not enter the workspaces of {user}")
             if self._readmodel.user(user) is None:
                 raise NotFound(f"User {user} does not exist")
+        origin.set(replace(origin.get(), actor=token.user))
         server = await self._servers.ensure(user, name)
         id = await self._open_row(request, token, server)
+        await self._sessions.announce(token.user, server)
         try:
             address = _address(server)
         except Conflict:

@@ -155,6 +155,21 @@ class TaskResult:
     result: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What takes TCP connections in a workspace.
+
+    Attributes:
+        port: the TCP port.
+        address: the IP address on which it listens.
+        process: the name of the program, "" if it cannot be had.
+    """
+
+    port: int
+    address: str
+    process: str = ""
+
+
 class Readable(Enum):
     """Whether a signal could be read."""
 
@@ -410,6 +425,19 @@ class Spawner(LoggingConfigurable):
             gateways: IP addresses whose SSH connections do not count: the gateway reports them.
         """
         return ()
+
+    async def listeners(self, id: str, slug: str, own_port: int) -> Sequence[Listener]:
+        """Return what listens in a workspace, but for its SSH server.
+
+        Args:
+            id: the server's UUID.
+            slug: as in `Workspace`.
+            own_port: of its SSH server.
+
+        Raises:
+            KworkspaceError: it does not run, or this spawner cannot tell.
+        """
+        raise KworkspaceError(f"{type(self).__name__} cannot tell what listens in a workspace")
 
     async def check(self) -> Sequence[Check]:
         """Return all that the spawner needs of its surroundings, and whether it is there.

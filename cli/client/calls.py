@@ -103,6 +103,11 @@ def progress(user: Owner, server: str = "") -> Call[m.Progress]:
     return Call("GET", f"{_server(user, server)}/progress", m.Progress, stream=True)
 
 
+def ports(user: Owner, server: str = "") -> Call[list[m.Port]]:
+    """What listens in a workspace that runs."""
+    return Call("GET", f"{_server(user, server)}/ports", list[m.Port])
+
+
 def create(user: Owner, server: str) -> Call[m.Server]:
     """Make a named workspace without starting it: 201 made, 200 it is there already."""
     return Call("PUT", _server(user, server), m.Server)

@@ -7,6 +7,7 @@ SECTIONS = {
         "stop": "Stop a workspace and wait until it is stopped.",
         "status": "Show what a workspace is doing.",
         "list": "List your workspaces and what each is doing.",
+        "ports": "Show what listens in a workspace, and the way to it.",
         "create": "Make a workspace beside your default one.",
         "delete": "Delete a workspace and all files in it.",
         "open": "Open the hub's page in your browser.",
@@ -27,5 +28,5 @@ SECTIONS = {
 }
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
-AT_THE_GATEWAY = ("open", "start", "stop", "status", "keys")
+AT_THE_GATEWAY = ("open", "start", "stop", "status", "keys", "ports")
 """What `ssh NAME@HUB kworkspace COMMAND` answers, beside `help`."""

@@ -285,6 +285,14 @@ class StartOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     profile: str | None = None
 
 
+class Port(OwnStruct, frozen=True, kw_only=True):
+    """`GET /users/N/server/ports`: what listens in a workspace; `process` is "" if unknown."""
+
+    port: int
+    address: str
+    process: str = ""
+
+
 class StopRequest(Struct, frozen=True, kw_only=True):
     """`DELETE /users/N/servers/S`, as in JupyterHub: `remove` deletes it, files and all."""
 

@@ -99,6 +99,30 @@ class KeyChangeReport(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool
 
 
+class PortReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One of `ports`.
+
+    Attributes:
+        port: the TCP port.
+        address: the IP address on which it is listened.
+        process: the program that listens; "" if it cannot be had.
+        forward: the ssh command that carries the port to one's own computer.
+    """
+
+    port: int
+    address: str
+    process: str
+    forward: str
+
+
+class PortsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """`ports`."""
+
+    user: str
+    workspace: str
+    ports: list[PortReport]
+
+
 class OpenReport(msgspec.Struct, frozen=True, kw_only=True):
     """`open`; `opened` tells whether a browser took the URL."""
 

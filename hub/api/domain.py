@@ -19,6 +19,7 @@ from kworkspace.hub.keys import Keys
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
+from kworkspace.hub.ports import Ports
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow, UserRow
 from kworkspace.hub.scopes import Role
@@ -51,6 +52,7 @@ class Domain:
     sign_in: SignIn
     admission: Admission
     people: People
+    ports: Ports
     keys: Keys
     invites: Invites
     groups: Groups

@@ -13,7 +13,7 @@ from kworkspace.cli.client.errors import BadRequest, MethodNotAllowed
 from kworkspace.cli.client.models import Page
 from kworkspace.hub.api.base import BaseHandler
 from kworkspace.hub.api.keys import KeyHandler, KeysHandler
-from kworkspace.hub.api.servers import ServerHandler, ServerProgressHandler
+from kworkspace.hub.api.servers import ServerHandler, ServerPortsHandler, ServerProgressHandler
 from kworkspace.hub.api.users import UserHandler
 from kworkspace.hub.audit import origin
 from kworkspace.hub.scopes import Caller, Role, Scope
@@ -95,5 +95,6 @@ class StopOrStart(ServerHandler):
 OwnUser = own(UserHandler, "GET")
 OwnServer = own(StopOrStart, "GET", "POST", "DELETE")
 OwnProgress = own(ServerProgressHandler, "GET")
+OwnPorts = own(ServerPortsHandler, "GET")
 OwnKeys = own(KeysHandler, "GET", "POST", of_actor=True)
 OwnKey = own(KeyHandler, "DELETE", of_actor=True)

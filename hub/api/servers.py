@@ -66,6 +66,16 @@ class ServerProgressHandler(BaseHandler):
         await self.reply_events(self.domain.board.follow(find_server(self)))
 
 
+class ServerPortsHandler(BaseHandler):
+    """What listens in a workspace."""
+
+    scopes = {"GET": Scope.SERVERS}
+
+    async def get(self, user_name: str, server_name: str | None = None) -> None:
+        """Return list[Port]."""
+        self.reply(await self.domain.ports.of(self.user_name, self.server_name))
+
+
 class ProfilesHandler(BaseHandler):
     """What can be asked for when a workspace starts."""
 

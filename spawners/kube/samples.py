@@ -2,14 +2,15 @@
 
 Pure: the program to run, and what its output says. The owner of the workspace can make it say
 anything; that decides about their own workspace alone. cgroups are read in versions 1 and 2; the
-connections are those of /proc/net/tcp and tcp6 (proc_net_tcp in the kernel's documentation), whose
-addresses are words of the machine, little-endian on all that Kubernetes runs workspaces on.
+connections are those of /proc/net/tcp and tcp6 (`spawners.sockets`).
 """
 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
+
+from kworkspace.spawners.sockets import Address, plain_address, read_address
 
 _SCRIPT = r"""
 # The image's own may be the account's to write to, and this may run as root.
@@ -42,8 +43,6 @@ if [ "$3" = gpu ]; then
 fi
 exit 0
 """
-
-Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Sample:
         """
         if self.peers is None:
             return None
-        known = {_plain(ip_address(address)) for address in gateways}
+        known = {plain_address(ip_address(address)) for address in gateways}
         return sum(peer not in known for peer in self.peers)
 
 
@@ -114,7 +113,7 @@ def parse(output: bytes) -> Sample:
             if line == "tcp":
                 sample.peers = peers
             elif len(words) > 3 and words[0].endswith(":"):
-                peers.append(_address(words[2]))
+                peers.append(read_address(words[2]))
             elif len(words) == 3 and words[0] in {"cpu", "cpu1"}:
                 unit = 1e-6 if words[0] == "cpu" else 1e-9
                 used, uptime = int(words[2]) * unit, _finite(words[1])
@@ -130,15 +129,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(text)
     return number
-
-
-def _address(text: str) -> Address:
-    """Return the address of `0100007F:0016`, or of its long form."""
-    raw = bytes.fromhex(text.partition(":")[0])
-    words = b"".join(raw[start : start + 4][::-1] for start in range(0, len(raw), 4))
-    return _plain(ip_address(words))
-
-
-def _plain(address: Address) -> Address:
-    """Return an IPv4 address for what is one, as a socket for both families writes it."""
-    return getattr(address, "ipv4_mapped", None) or address

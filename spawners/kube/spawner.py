@@ -20,6 +20,7 @@ from kworkspace.spawners.base import (
     Activity,
     Check,
     Home,
+    Listener,
     Profile,
     ProgressSink,
     Running,
@@ -29,14 +30,15 @@ from kworkspace.spawners.base import (
     Workspace,
 )
 from kworkspace.spawners.kube import access, pods, profiles
+from kworkspace.spawners.kube import listening as ports
 from kworkspace.spawners.kube.backoff import Backoff
 from kworkspace.spawners.kube.beside import Beside
 from kworkspace.spawners.kube.claims import Claims
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.config import KubeSpawnerOptions
 from kworkspace.spawners.kube.endings import one_line
-from kworkspace.spawners.kube.errors import ApiError
-from kworkspace.spawners.kube.execs import Result
+from kworkspace.spawners.kube.errors import ApiError, ExecFailed
+from kworkspace.spawners.kube.execs import MOST_BYTES, Result
 from kworkspace.spawners.kube.exits import Exits
 from kworkspace.spawners.kube.found import (
     HUB_LABEL,
@@ -331,7 +333,13 @@ class KubeSpawner(KubeSpawnerOptions):
         return await self._signals.activity([target_of(pod) for pod in alive], gateways)
 
     async def exec(
-        self, id: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0
+        self,
+        id: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        most: int = MOST_BYTES,
     ) -> Result:
         """Run a program in a workspace, and return its exit code and what it printed.
 
@@ -349,8 +357,19 @@ class KubeSpawner(KubeSpawnerOptions):
                     argv,
                     stdin=stdin,
                     timeout=timeout,
+                    most=most,
                 )
         raise NotFound("The workspace does not run")
+
+    async def listeners(self, id: str, slug: str, own_port: int) -> Sequence[Listener]:
+        """Return what listens in the pod, by one exec."""
+        try:
+            result = await self.exec(
+                id, ports.program(), timeout=ports.SECONDS, most=ports.MOST_BYTES
+            )
+        except ExecFailed as error:
+            raise KworkspaceError(f"What listens cannot be seen: {error.message}") from error
+        return ports.parse(result.stdout, own_port)
 
     async def check(self) -> Sequence[Check]:
         """Return the rights that the hub needs, and whether it has them.

@@ -78,6 +78,10 @@ class Slot:
 
     # Finding.
 
+    def uid(self) -> int | None:
+        """Return the uid that it runs as, None for our own."""
+        return read_uid(self._paths)
+
     def find(self, server_id: str | None) -> State | None:
         """Return the server that lives, and watch it from now on.
 

@@ -13,11 +13,12 @@ from traitlets import Bool, Float
 from kworkspace.cli.client.errors import InvalidName, KworkspaceError, StartFailed
 from kworkspace.cli.client.names import is_dns_label
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.spawners.base import Check, ProgressSink, Running, Spawner, Workspace
+from kworkspace.spawners.base import Check, Listener, ProgressSink, Running, Spawner, Workspace
 from kworkspace.spawners.local.accounts import check_hub
 from kworkspace.spawners.local.checks import check_machine, checks
 from kworkspace.spawners.local.launch import is_key_line
 from kworkspace.spawners.local.limits import Bytes, Fence, Limits, NoFence, find_fence
+from kworkspace.spawners.local.listening import listeners
 from kworkspace.spawners.local.removal import remove
 from kworkspace.spawners.local.slot import Slot
 from kworkspace.spawners.local.state import Paths, State
@@ -199,6 +200,10 @@ class LocalSpawner(Spawner):
         slugs = await asyncio.to_thread(_directories, self._root)
         states = [self._slot(slug).find(None) for slug in slugs if is_dns_label(slug)]
         return [_running(state) for state in states if state is not None]
+
+    async def listeners(self, id: str, slug: str, own_port: int) -> Sequence[Listener]:
+        """Return what its processes listen on."""
+        return await asyncio.to_thread(listeners, id, self._slot(slug).uid(), own_port)
 
     async def check(self) -> Sequence[Check]:
         """Return whether the machine has what workspaces need here."""

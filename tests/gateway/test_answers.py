@@ -13,7 +13,7 @@ import pytest
 from kworkspace.cli.client.exits import UsageFault
 from kworkspace.gateway.answers import Request, is_for_gateway, parse
 from tests.cli.on_terminal import on_terminal
-from tests.conftest import wait_until
+from tests.conftest import free_port, wait_until
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -125,10 +125,32 @@ def test_a_workspace_from_start_to_stop(place: Place) -> None:
     assert place.hub.workspaces() == []
 
 
+def test_ports(place: Place) -> None:
+    """What listens there, as on a laptop, and its forward works."""
+    assert place.alike("ports gpu").returncode == 4
+    assert place.alike("ports").returncode == 1
+    assert place.here("start").returncode == 0
+    assert place.alike("ports").stdout == "Nothing listens in your workspace.\n"
+    port = free_port()
+    serve = f"exec python3 -m http.server --bind 127.0.0.1 {port} >/dev/null 2>&1"
+    with subprocess.Popen(place.hub.ssh(serve), stdin=subprocess.DEVNULL) as server:
+        wait_until(lambda: str(port) in place.here("ports").stdout, "the server")
+        shown = place.alike("ports").stdout.splitlines()
+        assert re.match(rf"{port} +python3\S* +127.0.0.1 +ssh -L ", shown[1])
+        [report] = json.loads(place.alike("ports -o json").stdout)["ports"]
+        words = report["forward"].split()
+        assert words[:3] == ["ssh", "-L", f"{port}:localhost:{port}"]
+        assert words[3:] == ["-p", str(place.hub.ssh_port), "alice@127.0.0.1"]
+        assert place.hub.api("GET", "/users/alice/server/ports")[1][0]["port"] == port
+        server.kill()
+    assert place.here("stop").returncode == 0
+    assert place.alike("ports").returncode == 1
+
+
 def test_help_and_wrong_usage(place: Place) -> None:
     told = place.here("help")
     assert told.returncode == 0
-    for command in ("help", "open", "start", "stop", "status", "keys"):
+    for command in ("help", "open", "start", "stop", "status", "keys", "ports"):
         assert re.search(rf"^  {command} +[A-Z]", told.stdout, re.MULTILINE)
     for line in ("", "nonsense", "status; id", "whoami"):
         wrong = place.here(line)

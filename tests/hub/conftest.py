@@ -43,6 +43,7 @@ from kworkspace.hub.leases import Leases
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
 from kworkspace.hub.people import People
+from kworkspace.hub.ports import Ports
 from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.reconcile import Reconciler
@@ -444,6 +445,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             readmodel=readmodel,
             admission=admission,
             people=people,
+            ports=Ports(readmodel=readmodel, spawner=spawner),
             keys=keys,
             invites=Invites(
                 store=store,

@@ -147,3 +147,32 @@ async def test_idle_session_is_ended(
     activity = SessionActivity(id=id, idle=idle)
     await parts.sessions.report("gw-1", GatewayReport(door=DOOR, sessions=[activity]))
     assert told == [Command(kind="end", sessions=[id], message=IDLE)] * ends
+
+
+async def test_an_admin_is_announced_to_the_owner_alone(
+    open_hub: OpenParts, keys: dict[str, KeyFile]
+) -> None:
+    """With an event of their own; their other sessions, and the owner's elsewhere, hear nothing."""
+    parts = await open_hub(
+        users={"alice": [keys["ed25519"].line], "ada": [keys["ecdsa"].line], "bob": []}
+    )
+
+    async def open_(key: str, login: str) -> str:
+        request = SessionRequest(**signed_login(keys[key], login))
+        return (await parts.sessions.open(request))[0]
+
+    heard: list[Command] = []
+    parts.bus.subscribe(
+        COMMANDS, lambda text: heard.append(msgspec.json.decode(text, type=Command))
+    )
+    owners = [await open_("ed25519", "alice"), await open_("ed25519", "alice")]
+    for login in ("ada", "ada=bob"):
+        await open_("ecdsa", login)
+    assert heard == []
+    for _ in range(2):
+        await open_("ecdsa", "ada=alice")
+    for command in heard:
+        assert (command.kind, set(command.sessions)) == ("message", set(owners))
+        assert command.message == "ada has joined your workspace"
+    assert len(heard) == 2
+    assert ("session.open", "ok", "ada", "alice") in await parts.events()

@@ -68,7 +68,7 @@ async def test_open(web: Web, gateway: str, keys: Keys) -> None:
     reply = await web("POST", SESSIONS, gateway, json=signed_login(keys["ed25519"], "alice"))
     assert reply.status == 201
     assert (reply.json["user"], reply.json["server"]["status"]) == ("alice", "stopped")
-    assert ("session.open", "ok", "service gateway", "alice") in await web.parts.events()
+    assert ("session.open", "ok", "alice", "alice") in await web.parts.events()
 
 
 async def test_what_a_gateway_is_told(open_hub: OpenParts, open_web: OpenWeb, keys: Keys) -> None:

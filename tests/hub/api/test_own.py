@@ -102,7 +102,7 @@ async def test_an_admin_in_anothers_workspace(
 
 
 @pytest.mark.parametrize(
-    "handler", [own.OwnUser, own.OwnServer, own.OwnProgress, own.OwnKeys, own.OwnKey]
+    "handler", [own.OwnUser, own.OwnServer, own.OwnProgress, own.OwnPorts, own.OwnKeys, own.OwnKey]
 )
 def test_every_method_needs_a_gateway(handler: type[BaseHandler]) -> None:
     """Also those that nobody uses: none is open to the public by an oversight."""

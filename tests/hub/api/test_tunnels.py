@@ -46,7 +46,7 @@ async def test_open(web: Web, gateway: str, alice: str) -> None:
     assert reply.json["start_on_connect"] == "always"
     [row] = await rows(web)
     assert (row.kind, row.actor, row.address) == ("tunnel", "alice", "192.0.2.7")
-    assert ("session.open", "ok", "service gateway", "alice") in await web.parts.events()
+    assert ("session.open", "ok", "alice", "alice") in await web.parts.events()
     path = f"/hub/api/gateway/sessions/{reply.json['id']}/address"
     assert (await web("GET", path, gateway)).error == (409, "The workspace is not running")
     server = await web.parts.ready()

@@ -1,0 +1,46 @@
+"""What listens in a workspace, for its owner: asked of the spawner, at a bounded rate."""
+
+import asyncio
+
+from kworkspace.cli.client.errors import Conflict, NotFound
+from kworkspace.cli.client.models import Port, ServerState
+from kworkspace.hub.readmodel import ReadModel
+from kworkspace.spawners.base import Spawner
+
+AT_ONCE = 8
+MOST = 200
+MOST_NAME = 64
+
+
+class Ports:
+    """Looks.
+
+    Args:
+        readmodel: what is committed.
+        spawner: looks into a workspace.
+    """
+
+    def __init__(self, *, readmodel: ReadModel, spawner: Spawner) -> None:
+        self._readmodel = readmodel
+        self._spawner = spawner
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, user: str, name: str) -> list[Port]:
+        """Return what listens in a workspace, by port.
+
+        Raises:
+            NotFound: there is no workspace of that name.
+            Conflict: it does not run.
+            KworkspaceError: the spawner cannot tell.
+        """
+        row = self._readmodel.server_of(user, name)
+        if row is None and name:
+            raise NotFound(f"User {user} has no workspace {name} yet")
+        if row is None or row.state is not ServerState.READY or row.port is None:
+            raise Conflict("The workspace is not running, so nothing listens in it")
+        async with self._turn:
+            found = await self._spawner.listeners(row.id, row.slug, row.port)
+        return [
+            Port(port=one.port, address=one.address, process=one.process[:MOST_NAME])
+            for one in found[:MOST]
+        ]
