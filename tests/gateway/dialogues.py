@@ -18,13 +18,9 @@ TERMINALS = [
         ("a terminal and its size", BASH, _typed((PROMPT, "stty size; stty -a; exit 3\r"))),
         (
             "the window's size changes",
-            BASH,
-            _typed(
-                (PROMPT, "trap w=told WINCH\r"),
-                (PROMPT, "until [ \"$w $(stty size)\" = 'told 41 101' ]; do sleep 0.1; done\r"),
-                ("done\r", Resize(101, 41)),
-                (PROMPT, "exit\r"),
-            ),
+            # The client may sleep over the signal until something else wakes it.
+            "ssh -t -oServerAliveInterval=1 ws 'echo up; until stty size | grep \"41 1\"; do :; done'",
+            (("up", Resize(101, 41)),),
         ),
         (
             "Ctrl-C",
@@ -72,7 +68,7 @@ TERMINALS = [
             (("up", "\xff\x80\x00\x7f\x03\x1a"),),
         ),
         ("break", "ssh -t ws 'echo up; cat'", (("up", "~B"), ("", "on\r"), ("on\r\non", "\x04"))),
-        ("the client's own escapes", "ssh -t ws 'echo up; cat'", (("up", "\r~#"), ("", "~."))),
+        ("the client's own escapes", "ssh -t ws 'echo up; cat'", (("up", "\r~."),)),
         (
             "a background job and exit",
             BASH,
@@ -142,7 +138,7 @@ run "cd $W/dist; nohup $PEER port --serve count >log 2>&1 </dev/null & echo \\$!
 run "cd $W/dist; until [ -e port ]; do sleep 0.05; done"
 port=$(run "cat $W/dist/port")
 ssh -S ctl -O forward -L $PORT:127.0.0.1:$port ws
-for i in {{1..8}}; do head -c $((i * 77777)) $BLOB | peer $PORT | head -1 & done | sort
+for i in {{1..8}}; do head -c $((i * 77777)) $BLOB | peer $PORT | sed -n 1p & done | sort
 run "ps -o stat= -p \\$(cat $W/dist/pid) | cut -c1"
 ssh -S ctl -O cancel -L $PORT:127.0.0.1:$port ws
 run "kill \\$(cat $W/dist/pid); cat $W/dist/log; rm -r $W/dist"

@@ -16,9 +16,10 @@ SECONDS = 30.0
 
 
 def connect(address: str) -> socket.socket:
-    """Connect to a port of the loopback, or to a socket in the file system."""
-    if address.isdigit():
-        return socket.create_connection(("127.0.0.1", int(address)), SECONDS)
+    """Connect to a port, of the loopback if it names no host, or to a socket's path."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit():
+        return socket.create_connection((host or "127.0.0.1", int(port)), SECONDS)
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(SECONDS)
     connection.connect(address)

@@ -89,6 +89,8 @@ def surroundings(
             made = Surroundings(folder, ways, ways["a"], agent)
             with made.ready():
                 yield made
+    for log in (gateway.log, house.root / "run" / "server.log"):
+        assert "Traceback" not in log.read_text(), log.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ import asyncio
 import os
 import re
 import socket
+import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import asyncssh
 from asyncssh.forward import SSHForwarder, SSHLocalPathForwarder
@@ -60,9 +62,13 @@ async def listen_at(conn: asyncssh.SSHServerConnection, path: str) -> asyncssh.S
             listening.bind(path)
         finally:
             os.umask(mask)
-        server = await asyncio.get_running_loop().create_unix_server(
-            lambda: SSHLocalPathForwarder(conn, forward), sock=listening, backlog=_BACKLOG
-        )
+        loop = asyncio.get_running_loop()
+        make = partial(SSHLocalPathForwarder, conn, forward)
+        if sys.version_info >= (3, 13):  # which would remove the socket in the end; sshd does not
+            make_server = partial(loop.create_unix_server, cleanup_socket=False)
+        else:
+            make_server = loop.create_unix_server
+        server = await make_server(make, sock=listening, backlog=_BACKLOG)
     except BaseException:
         listening.close()
         raise
