@@ -10,6 +10,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.models import ServerState
 from kworkspace.cli.client.tasks import Tasks
@@ -72,6 +74,14 @@ class Driver:
         self._give_back = Together(self._give_all_back, self._tasks)
         leases.on_lost(self._lost)
         readmodel.on_server.append(self._changed)
+
+    async def claim_in(self, session: AsyncSession, id: str) -> None:
+        """Claim a server in the transaction that wants it to run, if no other process is at it.
+
+        Its start then waits for no transaction more, and so not for the requests that stand in a
+        row for theirs.
+        """
+        await self._leases.claim_in(session, server_lease(id))
 
     def kick(self, id: str) -> "asyncio.Task[None]":
         """See to a server, now or after what is being done for it; return the task that does."""
@@ -139,14 +149,18 @@ class Driver:
         Raises:
             LeaseLost: another process has taken it meanwhile.
         """
-        claimed, server = await self._claim(id)
+        server: db.Server | None = None
+        claimed = self._leases.has(server_lease(id))  # with the request: it is in the read model
         if not claimed:
-            await self._try_again_if_known(id)
-            return
+            ours, server = await self._claim(id)
+            if not ours:
+                await self._try_again_if_known(id)
+                return
         held = self._held[id] = asyncio.timeout(None)
         try:
             async with held:
-                row = learn(self._readmodel, id, server)
+                known = self._readmodel.server(id)
+                row = known if claimed else learn(self._readmodel, id, server)
                 while row is not None and await self._step(row):
                     row = self._readmodel.server(id)
             if row is None:  # it is deleted

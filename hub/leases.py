@@ -82,6 +82,10 @@ class Leases:
         """Have a function called with each lease that somebody else has taken, and their name."""
         self._on_lost.append(tell)
 
+    def has(self, name: str) -> bool:
+        """Whether a piece of work is ours, as far as is known here; `held_in` knows for sure."""
+        return name in self._ours
+
     @retried
     async def claim(self, name: str) -> bool:
         """Claim a piece of work; False while another process holds it."""

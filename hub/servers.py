@@ -137,6 +137,7 @@ class Servers:
                 if options is not None:
                     server.options = options
                 self._audit.record(session, "server.start", user=user, server=name)
+                await self._driver.claim_in(session, server.id)
             failpoint(Failpoint.START_REQUEST_BEFORE_COMMIT)
         failpoint(Failpoint.START_REQUEST_AFTER_COMMIT)
         self._driver.kick(server.id)

@@ -15,8 +15,6 @@ from tests.conftest import wait_until
 NOTHING_HAPPENED = (Failpoint.START_REQUEST_BEFORE_COMMIT,)
 STARTS = (
     Failpoint.START_REQUEST_AFTER_COMMIT,
-    Failpoint.CLAIM_BEFORE_COMMIT,
-    Failpoint.CLAIM_AFTER_COMMIT,
     Failpoint.SPAWNER_START_BEFORE,
     Failpoint.SPAWNER_START_DURING,
     Failpoint.SPAWNER_START_AFTER,
@@ -26,6 +24,8 @@ STARTS = (
 STILL_RUNS = (Failpoint.STOP_REQUEST_BEFORE_COMMIT,)
 STOPS = (
     Failpoint.STOP_REQUEST_AFTER_COMMIT,
+    Failpoint.CLAIM_BEFORE_COMMIT,
+    Failpoint.CLAIM_AFTER_COMMIT,
     Failpoint.SPAWNER_STOP_BEFORE,
     Failpoint.SPAWNER_STOP_AFTER,
     Failpoint.STOPPED_BEFORE_COMMIT,
