@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from kworkspace.cli.client.errors import Forbidden
+from kworkspace.cli.client.errors import Conflict, Forbidden
 from kworkspace.cli.client.models import Command, HostCertificate, SSHDoor
 from kworkspace.hub.bus import Bus
 from kworkspace.hub.ca import DoorKey, HostAuthority
@@ -124,9 +124,12 @@ class Gateways:
 
         Raises:
             Forbidden: it is another key: a gateway's token makes nobody a host.
+            Conflict: there is no such name.
         """
         if not self._key.is_same(public_key):
             raise Forbidden(NOT_THE_DOOR)
+        if not self._names:  # that would be a certificate for any host (PROTOCOL.certkeys)
+            raise Conflict("The hub knows no name of its gateway: set c.Hub.gateway_host_names")
         certificate = self._authority.issue(
             public_key=self._key.public_key, principals=self._names, key_id="kworkspace gateway"
         )

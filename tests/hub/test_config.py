@@ -79,6 +79,9 @@ def test_base_url(given: str, kept: str) -> None:
         ("services", [{"name": "a", "cwd": 5}]),
         ("services", [{"name": "a", "api_token_file": ["/token"]}]),
         ("trusted_downstream_ips", ["proxy.example"]),
+        ("gateway_host_names", ["a,b"]),
+        ("gateway_host_names", ["*.example"]),
+        ("gateway_host_names", [""]),
         ("load_groups", {"a/b": []}),
         ("load_groups", {"ml": "alice"}),
         ("load_groups", {"ml": ["a b"]}),
@@ -89,6 +92,15 @@ def test_base_url(given: str, kept: str) -> None:
 def test_values_that_cannot_be(option: str, value: Any) -> None:
     with pytest.raises(TraitError, match=f"'{option}' trait"):
         HubOptions(**{option: value})
+
+
+def test_names_of_the_gateway() -> None:
+    """What people dial by default; an address that is only listened on is none."""
+    urls = ["https://Hub.example/base", "http://[2001:db8::1]:8000"]
+    for bind, more in (("ssh://0.0.0.0:22", []), ("ssh://192.0.2.1:22", ["192.0.2.1"])):
+        options = HubOptions(public_urls=urls, ssh_bind_url=bind)
+        assert options.gateway_host_names == sorted(["hub.example", "2001:db8::1", *more])
+    assert HubOptions(gateway_host_names=["SSH.example"]).gateway_host_names == ["ssh.example"]
 
 
 def test_services() -> None:

@@ -1,5 +1,6 @@
 """Doors: of the gateway that reported last, as long as it goes on reporting; heard by every hub."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import asyncssh
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 from asyncssh.public_key import SSHOpenSSHCertificate
 
-from kworkspace.cli.client.errors import Forbidden
+from kworkspace.cli.client.errors import Conflict, Forbidden
 from kworkspace.cli.client.models import Command, SSHDoor
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.bus import LocalBus
@@ -28,13 +29,15 @@ def bus() -> LocalBus:
     return LocalBus()
 
 
-def made(bus: LocalBus, clock: Clock) -> Gateways:
+def made(
+    bus: LocalBus, clock: Clock, names: Sequence[str] = ("hub.example", "192.0.2.1")
+) -> Gateways:
     """Return those of one more hub; all have the same keys."""
     return Gateways(
         bus=bus,
         key=DoorKey(DOOR_KEY),
         authority=HostAuthority(ring=HOSTS, clock=clock),
-        names=["hub.example", "192.0.2.1"],
+        names=names,
         seconds=clock.seconds,
     )
 
@@ -130,3 +133,10 @@ def test_certificate_is_for_the_door_alone(gateways: Gateways, clock: Clock) -> 
     for key in (foreign, "", "nonsense", HOSTS.keys[0].line):
         with pytest.raises(Forbidden):
             gateways.certificate(key)
+
+
+def test_no_certificate_for_any_host(bus: LocalBus, clock: Clock) -> None:
+    """Which one without a name would be."""
+    gateways = made(bus, clock, names=())
+    with pytest.raises(Conflict, match="gateway_host_names"):
+        gateways.certificate(DOOR.host_keys[0])

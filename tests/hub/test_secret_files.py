@@ -1,6 +1,7 @@
 """The hub's secrets: made once, whoever comes first, and told apart without being told."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from kworkspace.hub.clock import utc_now
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.files import FileUnusable
+from kworkspace.hub.key_ring import read_ring, write_ring
 from kworkspace.hub.secret_files import load, shared
 from tests.hub.conftest import FakeSpawner
 
@@ -41,6 +43,25 @@ def test_what_hubs_share(tmp_path: Path) -> None:
         assert item.digest != their.digest
         assert file in item.otherwise
         assert item.text not in item.otherwise
+
+
+def test_hubs_fit_whatever_has_been_rotated(tmp_path: Path) -> None:
+    """One that started before the rotation, and one that starts when the old key is gone."""
+    options = HubOptions(data_dir=str(tmp_path))
+
+    def digests() -> list[str]:
+        return [item.digest for item in shared(options, load(options, utc_now))]
+
+    before = digests()
+    for file in (tmp_path / "user_ca", tmp_path / "host_ca"):
+        for _ in range(2):
+            ring = read_ring(file)
+            assert ring is not None
+            write_ring(file, ring.rotated("new", utc_now(), timedelta(0)), tmp_path / "other")
+        again = read_ring(file)
+        assert again is not None
+        assert again.origin not in {one.fingerprint for one in again.keys}
+    assert digests() == before
 
 
 def test_a_spawner_of_many_machines_asks_for_no_place(tmp_path: Path) -> None:

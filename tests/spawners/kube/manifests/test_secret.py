@@ -38,6 +38,14 @@ def test_what_is_in_it() -> None:
     assert found["profile.sh"] == script("profile.sh")
 
 
+def test_an_authority_that_rotates() -> None:
+    """sshd takes each line of the file for one (sshd_config(5), TrustedUserCAKeys)."""
+    both = replace(ALICE, user_authorities=("ssh-ed25519 AAAAold", "ssh-ed25519 AAAAnew"))
+    data = secret_of(configured(), both)["data"]
+    lines = base64.b64decode(data["user_ca.pub"]).decode()
+    assert lines == "ssh-ed25519 AAAAold\nssh-ed25519 AAAAnew\n"
+
+
 def test_nobody_may_come_in() -> None:
     nobody = replace(ALICE, authorized_keys=(), user_authorities=())
     data = secret_of(configured(), nobody)["data"]
