@@ -1,0 +1,141 @@
+"""`kworkspace proxy` with a real hub, gateway and ssh: who gets in, and what ends it."""
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MakeHub = Callable[..., Any]
+PROGRAM = str(Path(sys.executable).with_name("kworkspace"))
+
+
+@pytest.fixture
+def hub(make_hub: MakeHub) -> Any:
+    """A hub that runs, with its gateway."""
+    hub = make_hub(gateway=True)
+    hub.start()
+    return hub
+
+
+def environment(hub: Any) -> dict[str, str]:
+    environ = {name: text for name, text in os.environ.items() if name != "SSH_AUTH_SOCK"}
+    return environ | {
+        "HOME": str(hub.directory),
+        "KWORKSPACE_API": hub.url,
+        "KWORKSPACE_USER": hub.user,
+        "KWORKSPACE_SSH_KEY_PATH": str(hub.key),
+        "XDG_STATE_HOME": str(hub.directory / "state"),
+    }
+
+
+def kworkspace(hub: Any, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [PROGRAM, *words],
+        env=environment(hub),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def ssh(hub: Any, *words: str) -> list[str]:
+    """Return a command line of ssh by tunnel; the host key is whatever comes first."""
+    options = ["BatchMode=yes", "StrictHostKeyChecking=accept-new", "IdentitiesOnly=yes"]
+    options += [f"UserKnownHostsFile={hub.directory / 'known'}", f"ProxyCommand={PROGRAM} proxy"]
+    where = ["-F", "none", "-i", str(hub.key), f"{getpass.getuser()}@workspace"]
+    return ["ssh", *(f"-o{option}" for option in options), *where, *words]
+
+
+def open_session(hub: Any) -> "subprocess.Popen[str]":
+    """Open a session that answers each line with itself."""
+    pipe = subprocess.PIPE
+    session = subprocess.Popen(
+        ssh(hub, "echo here; cat"),
+        env=environment(hub),
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    )
+    assert session.stdout is not None
+    assert session.stdout.readline() == "here\n"
+    return session
+
+
+def answers(session: "subprocess.Popen[str]", line: str) -> bool:
+    assert session.stdin is not None
+    assert session.stdout is not None
+    session.stdin.write(f"{line}\n")
+    session.stdin.flush()
+    return session.stdout.readline() == f"{line}\n"
+
+
+def test_a_first_time_signs_in_and_starts_it(hub: Any) -> None:
+    """Nothing is known beforehand; what is learned is kept, and the host key is the hub's word."""
+    done = subprocess.run(
+        ssh(hub, "cat; exit 5"),
+        env=environment(hub),
+        input=b"x\0\n" * 100_000,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (5, b"x\0\n" * 100_000)
+    assert b"Starting" in done.stderr
+    [pinned] = (hub.directory / "state/kworkspace/known_hosts").iterdir()
+    assert pinned.read_text().split()[1:] == hub.server()["host_key"].split()[:2]
+
+
+def test_it_outlives_its_hub(hub: Any) -> None:
+    session = open_session(hub)
+    hub.kill()
+    assert answers(session, "nobody home")
+    hub.start()
+    assert answers(session, "home again")
+    session.communicate(timeout=30)
+    assert session.returncode == 0
+
+
+@pytest.mark.parametrize("end", ["logout", "stop"])
+def test_what_ends_it_is_said(hub: Any, end: str) -> None:
+    session = open_session(hub)
+    assert kworkspace(hub, end).returncode == 0
+    _, told = session.communicate(timeout=30)
+    assert session.returncode == 255
+    assert {"logout": "has been revoked", "stop": "being stopped"}[end] in told
+
+
+def test_who_does_not_get_in(hub: Any) -> None:
+    """Another's workspace, one that is not there, and a token that does not count any more."""
+    assert kworkspace(hub, "login").returncode == 0
+    hub.api("POST", "/users/bob")
+    for words, code, said in (
+        (["proxy", "bob/"], 4, "bob"),
+        (["proxy", "gpu"], 4, "has no workspace gpu"),
+        (["proxy", "a/b/c"], 2, "USER"),
+    ):
+        done = kworkspace(hub, *words)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        assert said in done.stderr
+        assert done.stderr.startswith("kworkspace: ")
+    session = open_session(hub)
+    assert session.communicate(timeout=30)[0] == ""
+    [token] = (hub.directory / "state/kworkspace/tokens").iterdir()
+    token.write_text(token.read_text().replace("kws_", "kws_x"))
+    assert subprocess.run(ssh(hub, "true"), env=environment(hub), check=False).returncode == 0
+    assert "kws_x" not in token.read_text(), "a new one"
+
+
+def test_where_there_are_none(make_hub: MakeHub) -> None:
+    hub = make_hub(gateway=True, extra="c.Hub.tunnel = False")
+    hub.start()
+    done = kworkspace(hub, "proxy")
+    assert done.returncode == 4
+    assert "has no tunnels now" in done.stderr
