@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SAY_SECONDS = 0.2  # between two lines of a container that are told as they come
 LOG_SECONDS = 5.0
 LAST_LINES = 20  # the last may say nothing
 FIRST_TICK, MOST_TICK = 3.0, 30.0
@@ -160,7 +161,7 @@ class Waiting:
 
     async def _follow(self, pod: Object, changed: asyncio.Event) -> None:
         """Have what the container prints told, as it can take minutes: it installs sshd."""
-        metadata = pod["metadata"]
+        metadata, loop, told = pod["metadata"], asyncio.get_running_loop(), 0.0
         lines = self._client.log(
             metadata["namespace"], metadata["name"], pods.CONTAINER, follow=True
         )
@@ -168,7 +169,9 @@ class Waiting:
             async with contextlib.aclosing(lines):
                 async for line in lines:
                     self._said = last_line(line) or self._said
-                    changed.set()
+                    if loop.time() - told >= SAY_SECONDS:  # others are told with the next tick
+                        told = loop.time()
+                        changed.set()
         except ApiError as error:
             log.debug("The log of %s cannot be followed: %s", metadata["name"], error)
 

@@ -163,6 +163,21 @@ async def test_what_the_bootstrap_is_at(house: House, monkeypatch: pytest.Monkey
     assert isinstance(start.exception(), StartFailed)
 
 
+async def test_an_image_that_prints_without_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not every line of it is told; the last one is."""
+    monkeypatch.setattr("kworkspace.spawners.kube.waiting.FIRST_TICK", 0.05)
+    lines = tuple(f"line {number}" for number in range(2000))
+    house.cluster.kubelet.images["loud:1"] = Image(ready_after=None, log=lines)
+    spawner = await house.open(image="loud:1")
+    start = asyncio.get_running_loop().create_task(house.start(spawner, alices := workspace()))
+    await until(lambda: house.messages[-1:] == ["line 1999"])
+    assert len([text for text in house.messages if text.startswith("line ")]) < 200
+    await spawner.stop(alices.id, "alice")
+    await asyncio.wait([start])
+
+
 async def test_a_failed_start_fails_nobody_else(house: House) -> None:
     house.cluster.kubelet.images["no:1"] = Image(pull_error="not found")
     spawner, bad = await house.open(), await house.open(image="no:1", start_timeout=1)
