@@ -57,6 +57,7 @@ async def serve(settings: Settings) -> None:
         house = House(
             hub=hub, instance=str(uuid.uuid4()), host_key=host_key, limits=settings.limits
         )
+        loop.add_signal_handler(signal.SIGUSR1, house.log_state)
         acceptor = await _listen(settings, host_key, house)
         door = m.SSHDoor(
             host=settings.public_host,

@@ -240,6 +240,15 @@ class House:
         for session in sessions & self._sessions:
             session.cut(message)
 
+    def log_state(self) -> None:
+        """Write down what this process holds."""
+        log.info(
+            "SIGUSR1: %d sessions, %d strangers, %d tasks",
+            len(self._sessions),
+            len(tuple(self._strangers)),
+            len(asyncio.all_tasks()),
+        )
+
     async def drain(self, seconds: float, at_once: asyncio.Event) -> None:
         """Tell the terminals that the gateway goes, and wait until its sessions have ended.
 
