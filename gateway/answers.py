@@ -289,7 +289,7 @@ class Answers:
         if request.json:
             desk.out(r.to_json(r.KeysReport(user=self._login.actor, keys=keys)))
         else:
-            for line in key_cards(keys):
+            for line in key_cards(keys, current="opened this session"):
                 desk.out(line)
         return Exit.OK
 

@@ -100,7 +100,7 @@ class Guest:
                 " already."
             ) from None
         log.info("A key of %s was added by invitation: %s", plain(offer.user), offer.fingerprint)
-        desk.out("Added. From now on, and for the first time now, connect with:")
+        desk.out("Added. From now on you connect with:")
         desk.out(f"    {self._way_in(offer.user)}")
         return 0
 

@@ -38,7 +38,7 @@ _READ_AS = str.maketrans({"o": "0", "i": "1", "l": "1", "-": None, " ": None})
 COMMENT = "by invitation"
 
 WRONG = (
-    "This is no code that is open here: it is mistyped, used already, withdrawn, or too old."
+    "This code opens nothing: it is mistyped, used already, withdrawn, or too old."
     " Your administrator makes another"
 )
 UNPROVEN = "Refused: what this key signed is no login of an invitation at this hub's gateway"

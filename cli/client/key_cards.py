@@ -19,8 +19,19 @@ SOURCES = {
 }
 
 
-def key_cards(keys: Sequence[KeyReport], screen: Screen = PLAIN) -> list[str]:
-    """Return a card for each key; one line where there is none."""
+def key_cards(
+    keys: Sequence[KeyReport],
+    screen: Screen = PLAIN,
+    *,
+    current: str = "signed this computer in",
+) -> list[str]:
+    """Return a card for each key; one line where there is none.
+
+    Args:
+        keys: to show.
+        screen: where it is shown.
+        current: what is said of the key that is in use.
+    """
     if not keys:
         return ["You have no key at the hub."]
     lines: list[str] = []
@@ -30,7 +41,7 @@ def key_cards(keys: Sequence[KeyReport], screen: Screen = PLAIN) -> list[str]:
         lines += paragraph(Cell(key.fingerprint), screen, indent=2)
         lines += paragraph(Cell(", ".join(_facts(key)), dim=True), screen, indent=2)
         if key.current:
-            lines += paragraph(Cell("signed this computer in", "green"), screen, indent=2)
+            lines += paragraph(Cell(current, "green"), screen, indent=2)
         if key.expires is not None and until(key.expires) <= 0:
             lines += paragraph(Cell(f"expired {ago(key.expires)}", "red"), screen, indent=2)
         elif key.expires is not None:

@@ -176,7 +176,9 @@ def test_keys(place: Place, tmp_path: Path) -> None:
     assert added.stdout.startswith("Added my [2Jkey (SHA256:")
     assert place.alike("keys add -", line).stdout.endswith("is there already.\n")
     assert place.here(f"keys add {line}").stdout.endswith("is there already.\n")
-    assert "\x1b" not in place.here("keys").stdout
+    shown = place.here("keys").stdout
+    assert "\x1b" not in shown
+    assert shown.count("opened this session") == 1
     refused = place.alike("keys add -", file.read_text())
     assert "is a private key, which stays with you" in refused.stderr
     assert file.read_text().splitlines()[1] not in refused.stderr

@@ -93,7 +93,7 @@ def test_a_dialogue_at_a_terminal(place: Place) -> None:
     assert place.comes_in(key)
     again = place.piped(other, f"{code}\nyes\n")
     assert again.returncode == 1
-    assert b"no code that is open" in again.stderr
+    assert b"code opens nothing" in again.stderr
     assert not place.comes_in(other)
     [added] = [one for one in place.hub.api("GET", "/users/alice/keys")[1] if one["id"]]
     assert added["comment"] == "by invitation"
@@ -105,7 +105,7 @@ def test_probes_burn_nothing(place: Place) -> None:
     """Wrong codes, Ctrl-C, Ctrl-D, a client that leaves: the code is good until its key is in."""
     key, code = place.new_key("mine", "rsa"), place.code()
     ended = place.piped(key, "\x00\xff\x1b[2J\nhttp://x\n" + "y" * 5000 + "\n" + code)
-    assert (ended.returncode, ended.stderr.count(b"no code that is open")) == (1, 3)
+    assert (ended.returncode, ended.stderr.count(b"code opens nothing")) == (1, 3)
     assert place.at_terminal(key, ("Code: ", "abc\x03")).code == 130
     assert place.at_terminal(key, ("Code: ", f"{code}\r"), ("Type yes: ", "\x03")).code == 130
     assert place.at_terminal(key, ("Code: ", "\x04")).code == 1

@@ -88,3 +88,15 @@ async def test_client_that_waits_for_each_answer(stopped: "Stack") -> None:
     async with stopped.asyncssh() as conn:
         with pytest.raises(asyncssh.ChannelOpenError, match="does not start it"):
             await conn.open_connection("127.0.0.1", 1)
+
+
+async def test_a_client_that_waits_for_each_answer(stopped: "Stack") -> None:
+    """What it asks for before the workspace runs is granted, and there when it does."""
+    async with stopped.asyncssh() as conn:
+        process = await conn.create_process(
+            "tty; stty size; echo $LC_X", term_type="xterm", term_size=(91, 31), env={"LC_X": "y"}
+        )
+        assert (await process.stdout.readline()).startswith("/dev/pts/")
+        assert await process.stdout.readline() == "31 91\r\n"
+        assert await process.stdout.readline() == "y\r\n"
+        assert (await process.wait()).exit_status == 0

@@ -40,7 +40,7 @@ async def test_a_gateway_gives_a_code(
     assert (look.status, look.json["user"], look.json["type"]) == (200, "alice", "ssh-rsa")
     status, message = (await web("POST", CLAIMS, gateway, json=claim | {"code": "x"})).error
     assert status == 403
-    assert "no code that is open" in message
+    assert "code opens nothing" in message
     done = await web("POST", CLAIMS, gateway, json=claim | {"confirm": True})
     assert (done.status, done.json) == (201, look.json)
     refused = [event for event in await web.parts.events() if event[1] == "forbidden"]
