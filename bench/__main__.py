@@ -14,6 +14,7 @@ from bench.replicas import hubs
 from bench.report import Figure, table, write_json
 from bench.scale import requests, start_and_memory
 from bench.spawn import SIZES, spawn
+from bench.ssh import MEGABYTES, ssh
 from bench.workspaces import start_to_ready, warm_connect
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -25,6 +26,7 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "hubs": hubs,
     "spawn": spawn,
     "recovery": recovery,
+    "ssh": ssh,
 }
 DEFAULT_JSON = Path(__file__).parent.parent / ".bench" / "figures.json"
 
@@ -51,10 +53,18 @@ def main() -> None:
         metavar="SECONDS",
         help="how long the API server is gone in `recovery`; default: %(default)g",
     )
+    parser.add_argument(
+        "--megabytes",
+        type=int,
+        default=MEGABYTES,
+        metavar="N",
+        help="how much (MiB) `ssh` transfers at a time; default: %(default)s",
+    )
     given = parser.parse_args()
     groups = GROUPS | {
         "spawn": partial(spawn, given.sizes),
         "recovery": partial(recovery, given.away),
+        "ssh": partial(ssh, given.megabytes),
     }
     figures: list[Figure] = []
     with on_postgres() if given.postgres else nullcontext():

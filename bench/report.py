@@ -18,7 +18,7 @@ class Figure:
     Attributes:
         name: what was measured.
         value: the median, in `unit`.
-        unit: ms, s, MB, 1/s, or failed: a number of failures.
+        unit: ms, s, MB, MB/s, 1/s, or failed: a number of failures.
         goal: the limit, in the same unit; None for a figure that is only kept.
         peer: the median of what it is compared with, in the same run.
         peer_name: what that is.
@@ -29,7 +29,7 @@ class Figure:
 
     name: str
     value: float
-    unit: Literal["ms", "s", "MB", "1/s", "failed"]
+    unit: Literal["ms", "s", "MB", "MB/s", "1/s", "failed"]
     samples: int
     goal: float | None = None
     peer: float | None = None
