@@ -7,6 +7,7 @@ that adds the key; looking at it, or failing, uses up nothing.
 """
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +17,7 @@ from kworkspace.authenticators.keys import PublicKey
 from kworkspace.authenticators.proofs import claim_of_invite
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.errors import BadRequest, Conflict, Forbidden, NotFound
-from kworkspace.hub.audit import Audit
+from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.ca import DoorKey
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import invites as queries
@@ -231,6 +232,7 @@ class Invites(InviteBook):
                 raise Forbidden(WRONG)
             checked = self._keys.check(user, f"{key.bare_line} {COMMENT}")
             if confirm:
+                origin.set(replace(origin.get(), actor=user))
                 await self._keys.add_in(session, user, checked)
                 await session.delete(row)
                 message = f"{key.fingerprint} by invitation {row.id} of {row.by}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kworkspace.cli.client.errors import Conflict, KworkspaceError, NotFound
+from kworkspace.cli.client.errors import Conflict, KworkspaceError, NotFound, TooMany
 from kworkspace.hub.ports import MOST, MOST_NAME
 from kworkspace.spawners.base import Listener
 from tests.hub.conftest import ON_SQLITE, Parts
@@ -23,6 +23,8 @@ async def test_only_of_what_runs(parts: Parts, monkeypatch: pytest.MonkeyPatch) 
 
     async def listeners(id: str, slug: str, own_port: int) -> Sequence[Listener]:
         assert (id, slug, own_port) == (row.id, row.slug, row.port)
+        with pytest.raises(TooMany):
+            await ports.of("alice", "")
         return [Listener(port, "127.0.0.1", "x" * 1000) for port in range(1000, 2000)]
 
     monkeypatch.setattr(parts.spawner, "listeners", listeners)
