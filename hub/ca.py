@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 CERTIFICATE_LIFE = timedelta(minutes=5)
 HOST_CERTIFICATE_LIFE = timedelta(days=30)
+WORKSPACE_CERTIFICATE_LIFE = timedelta(days=365)  # of one start: there is no other before the next
 CLOCK_SKEW = timedelta(minutes=1)
 LOOK_SECONDS = 5.0
 
@@ -174,13 +175,34 @@ class HostAuthority(Authority):
 
     comment = "kworkspace host authority"
 
-    def issue(self, *, public_key: str, principals: Sequence[str], key_id: str) -> str:
+    def certify_workspace(self, id: str, public_key: str) -> str:
+        """Return a certificate for a workspace's host key, made anew at each of its starts.
+
+        Its only name is the server's UUID: whoever is root in a workspace can read the key, and
+        must not be able to pose as a host of any other name.
+        """
+        return self.issue(
+            public_key=public_key,
+            principals=[id],
+            key_id=f"kworkspace workspace {id}",
+            life=WORKSPACE_CERTIFICATE_LIFE,
+        )
+
+    def issue(
+        self,
+        *,
+        public_key: str,
+        principals: Sequence[str],
+        key_id: str,
+        life: timedelta = HOST_CERTIFICATE_LIFE,
+    ) -> str:
         """Return a host certificate as an OpenSSH line.
 
         Args:
             public_key: of the host, an OpenSSH line that the hub knows by itself.
             principals: the names that people call the host by.
             key_id: whose key it is, for logs.
+            life: how long it is good.
         """
         now = self._clock()
         certificate = self._signing_key().generate_host_certificate(
@@ -188,7 +210,7 @@ class HostAuthority(Authority):
             key_id,
             principals=list(principals),
             valid_after=int((now - CLOCK_SKEW).timestamp()),
-            valid_before=int((now + HOST_CERTIFICATE_LIFE).timestamp()),
+            valid_before=int((now + life).timestamp()),
         )
         return certificate.export_certificate().decode().strip()
 

@@ -36,6 +36,8 @@ class Workspace:
         slug: a DNS label made once, unique in the hub; names directory, pod and volume.
         authorized_keys: the owner's public keys, OpenSSH lines.
         user_authorities: public keys of the hub's user certificate authorities, OpenSSH lines.
+        certify: returns the hub's host certificate for the workspace's host key, both OpenSSH
+            lines, to be shown beside it; None where there is none.
         options: what the user asked for (REST's `user_options`).
         groups: the names of the owner's groups, in order.
     """
@@ -46,6 +48,7 @@ class Workspace:
     slug: str
     authorized_keys: tuple[str, ...] = ()
     user_authorities: tuple[str, ...] = ()
+    certify: Callable[[str], str] | None = field(default=None, compare=False, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
 

@@ -299,6 +299,7 @@ write_config() {
 Port $KWORKSPACE_BOOT_PORT
 ${KWORKSPACE_BOOT_LISTEN:+ListenAddress $KWORKSPACE_BOOT_LISTEN}
 HostKey $ssh/ssh_host_ed25519_key
+${certificate:+HostCertificate $certificate}
 PidFile none
 UsePAM no
 StrictModes $strict
@@ -335,6 +336,8 @@ see_to_server() {
     fi
     umask 077
     { copy_keys && copy_file ssh_host_ed25519_key 600; } || fail 66 "$files has no $missing"
+    certificate= # of the hub's host authority, for who trusts that
+    copy_file ssh_host_ed25519_key-cert.pub 644 && certificate=$ssh/ssh_host_ed25519_key-cert.pub
     printf '%s\n' "$KWORKSPACE_BOOT_PRINCIPAL" >"$ssh/principals"
     chmod 644 "$ssh/principals"
     write_config

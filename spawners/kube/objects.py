@@ -22,10 +22,10 @@ from kworkspace.spawners.base import Workspace
 from kworkspace.spawners.kube import pods
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.errors import AlreadyExists, ConflictInCluster, NotFoundInCluster
-from kworkspace.spawners.kube.found import HUB_LABEL, server_of
+from kworkspace.spawners.kube.found import HOST_KEY, HUB_LABEL, server_of
 from kworkspace.spawners.kube.kinds import Kind
 from kworkspace.spawners.kube.manifests.namespace import make_namespace
-from kworkspace.spawners.kube.manifests.secret import keys_of, make_secret
+from kworkspace.spawners.kube.manifests.secret import HOST_CERTIFICATE, keys_of, make_secret
 from kworkspace.spawners.kube.manifests.service import make_service
 from kworkspace.spawners.kube.names import Names
 from kworkspace.spawners.kube.pods import Object
@@ -40,6 +40,7 @@ SECRET = "kworkspace.io/secret"  # of a pod: the Secret that it mounts  # noqa: 
 CHANGING = "changing"
 _HOST_KEY = "ssh_host_ed25519_key"
 _PUBLIC = f"{_HOST_KEY}.pub"
+_OF_HOST = (_HOST_KEY, _PUBLIC, HOST_CERTIFICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,12 @@ class Objects:
         """
         private, public = await asyncio.to_thread(new_host_key)
         body = make_secret(
-            options, workspace, names, host_key_private=private, host_key_public=public
+            options,
+            workspace,
+            names,
+            host_key_private=private,
+            host_key_public=public,
+            certified=public,
         )
         try:
             await self._client.create(Kind.SECRET, names.namespace, body, repeatable=True)
@@ -97,11 +103,11 @@ class Objects:
     ) -> Keys:
         found = await self._client.patch_merge(Kind.SECRET, names.namespace, names.secret, {})
         self._check(found, workspace, "Secret")
-        secret = await self._apply_secret(options, workspace, names)
+        secret = await self._apply_secret(options, workspace, names, _text(found, _PUBLIC))
         public = _text(secret, _PUBLIC)
         if not public or not _text(secret, _HOST_KEY):
             # Somebody has emptied it. A patch, as the next apply would take away what one applied.
-            keys = {key: new["data"][key] for key in (_HOST_KEY, _PUBLIC)}
+            keys = {key: new["data"][key] for key in _OF_HOST if key in new["data"]}
             secret = await self._client.patch_merge(
                 Kind.SECRET, names.namespace, names.secret, {"data": keys}
             )
@@ -120,7 +126,8 @@ class Objects:
         """
         names = replace(names, secret=pods.annotation(pod, SECRET) or names.secret)
         body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
-        write = partial(self._client.apply, Kind.SECRET, names.namespace, names.secret, body)
+        public = pods.annotation(pod, HOST_KEY)
+        write = partial(self._apply_secret, options, workspace, names, public)
         await self._renew(workspace, pod, digest(body), write)
 
     async def refresh_keys(self, workspace: Workspace, names: Names, pod: Object) -> None:
@@ -159,9 +166,17 @@ class Objects:
             await self._client.patch_merge(Kind.POD, metadata["namespace"], metadata["name"], patch)
 
     async def _apply_secret(
-        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names
+        self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, public: str
     ) -> Object:
-        body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
+        """Apply it without the host key, which stays, and with another certificate for that."""
+        body = make_secret(
+            options,
+            workspace,
+            names,
+            host_key_private=None,
+            host_key_public=None,
+            certified=public,
+        )
         secret = await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
         self._applied[workspace.id] = digest(body)
         return secret
@@ -241,7 +256,7 @@ def digest(body: Mapping[str, Any]) -> str:
     content = {
         key: value
         for key, value in {**(body.get("data") or {}), **(body.get("stringData") or {})}.items()
-        if key not in {_HOST_KEY, _PUBLIC}
+        if key not in _OF_HOST
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -1,7 +1,9 @@
 """A workspace's SSH host key: made before its first start, the same over restarts.
 
-The hub pins it; the workspace's own server only reads the private half.
+The hub pins it, and signs it at each start; the workspace's own server only reads both.
 """
+
+from collections.abc import Callable
 
 import asyncssh
 
@@ -21,3 +23,13 @@ def ensure_host_key(paths: Paths) -> str:
         key = asyncssh.generate_private_key("ssh-ed25519")
         write_atomically(paths.host_key, key.export_private_key().decode())
     return key.export_public_key().decode().strip()
+
+
+def write_certificate(paths: Paths, public_key: str, certify: Callable[[str], str] | None) -> None:
+    """Write the hub's certificate for the host key, where the server looks; or that there is none.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = "" if certify is None else certify(public_key)
+    write_atomically(paths.host_certificate, f"{text}\n", 0o644 if paths.sealed else 0o600)

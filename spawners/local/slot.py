@@ -14,7 +14,7 @@ from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.spawners.base import Exit, Workspace
 from kworkspace.spawners.local.accounts import find_account
 from kworkspace.spawners.local.files import read_tail
-from kworkspace.spawners.local.host_key import ensure_host_key
+from kworkspace.spawners.local.host_key import ensure_host_key, write_certificate
 from kworkspace.spawners.local.launch import (
     Launched,
     end_leftovers,
@@ -143,7 +143,7 @@ class Slot:
         return self._stops
 
     async def prepare(self, workspace: Workspace) -> str:
-        """Make the directories and the host key, and write who may log in.
+        """Make the directories and the host key with its certificate, and write who may log in.
 
         Returns:
             The public host key.
@@ -159,7 +159,9 @@ class Slot:
             find_account(workspace.user)
         make_directories(self._paths)
         self._write_keys(workspace)
-        return ensure_host_key(self._paths)
+        host_key = ensure_host_key(self._paths)
+        write_certificate(self._paths, host_key, workspace.certify)
+        return host_key
 
     def _write_keys(self, workspace: Workspace) -> None:
         write_authorized_keys(

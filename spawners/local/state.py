@@ -22,6 +22,9 @@ from kworkspace.spawners.processes import MARKER, ProcessId, boot_id, carries
 READY = "ready"
 """The line that says that a start went well."""
 
+HOST_CERTIFICATE = "host_key-cert.pub"
+"""Beside `authorized_keys`."""
+
 ADDRESS = "127.0.0.1"
 """Where every workspace's server listens."""
 
@@ -60,7 +63,7 @@ class Paths:
 
     @property
     def login(self) -> Path:
-        """Where `authorized_keys` is."""
+        """Where `authorized_keys` and the host key's certificate are."""
         return self.root / "login" if self.sealed else self.run
 
     @property
@@ -72,6 +75,11 @@ class Paths:
     def uid(self) -> Path:
         """The uid that a sealed workspace was started as, until nothing of it is left."""
         return self.run / "uid"
+
+    @property
+    def host_certificate(self) -> Path:
+        """The hub's certificate for the host key; empty for none."""
+        return self.authorized_keys.with_name(HOST_CERTIFICATE)
 
     @property
     def host_key(self) -> Path:

@@ -136,6 +136,18 @@ def test_host_certificate(tmp_path: Path, clock: Clock, keys: dict[str, KeyFile]
     assert "Principals: hub.example ::1 Critical Options: (none) Extensions: (none)" in words
 
 
+def test_workspaces_certificate_has_no_name_but_its_own(
+    tmp_path: Path, clock: Clock, keys: dict[str, KeyFile]
+) -> None:
+    """Its owner may be root there, and read the key."""
+    line = HostAuthority.load(tmp_path / "host_ca", clock).certify_workspace(
+        "the-uuid", keys["ed25519"].line
+    )
+    certificate = asyncssh.import_certificate(line)
+    assert isinstance(certificate, SSHOpenSSHCertificate)
+    assert certificate.principals == ["the-uuid"]
+
+
 DAY = timedelta(days=1)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kworkspace.spawners.kube.config import KubeSpawnerOptions
 
 HOST_KEY = "ssh_host_ed25519_key"
+HOST_CERTIFICATE = f"{HOST_KEY}-cert.pub"
 
 
 def make_secret(
@@ -27,6 +28,7 @@ def make_secret(
     *,
     host_key_private: str | None,
     host_key_public: str | None,
+    certified: str | None = None,
 ) -> dict[str, Any]:
     """Return the Secret.
 
@@ -36,6 +38,7 @@ def make_secret(
         names: of its objects.
         host_key_private: in OpenSSH's format; None leaves the one that is there.
         host_key_public: an OpenSSH line; None leaves the one that is there.
+        certified: the host key to have a certificate of the hub's for, an OpenSSH line.
     """
     account = template_fields(options, workspace, names)["account"]
     who = identity(options, workspace, names)
@@ -48,6 +51,8 @@ def make_secret(
     if host_key_private is not None and host_key_public is not None:
         content[HOST_KEY] = host_key_private.rstrip("\n") + "\n"
         content[f"{HOST_KEY}.pub"] = host_key_public.rstrip("\n") + "\n"
+    if certified and workspace.certify is not None:
+        content[HOST_CERTIFICATE] = workspace.certify(certified) + "\n"
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -109,6 +109,7 @@ class Box:
             made,
             host_key_private=host.read_text(),
             host_key_public=public,
+            certified=public,
         )
         self.cluster.add(secret)
         pod = make_pod(spawner, self.workspace, made, account="alice", host_key=public.strip())

@@ -2,10 +2,13 @@
 
 import asyncio
 import subprocess
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tests.kube_api.marks import NEEDS_REAL_PODS
+from tests.spawners.hosts import Hosts
 from tests.spawners.kube.box import Box, make_key, until
 
 pytestmark = NEEDS_REAL_PODS
@@ -43,6 +46,19 @@ async def test_the_containers_environment(box: Box, shell: str, options: dict[st
     assert {"TERM", "SSH_AUTH_SOCK", "LINES_OF"} & found.keys() == set()
     assert [name for name in found if name.startswith("KWORKSPACE_BOOT_")] == []
     assert "Variables that this SSH server cannot hand on to sessions: LINES_OF" in box.log
+
+
+@BOTH
+async def test_who_trusts_the_hub_needs_no_host_key(box: Box, options: dict[str, int]) -> None:
+    hosts, id = Hosts(), box.workspace.id
+    box.workspace = replace(box.workspace, certify=partial(hosts.certify, id))
+    await box.start(**options)
+    for name, code in ((id, 0), ("workspace-alice", 255)):
+        program, *words = box.command("true")
+        command = [program, *hosts.trust(box.directory / "of-authority", name), *words]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+    await box.said("exit")  # and who has pinned the key comes in as ever
 
 
 @BOTH

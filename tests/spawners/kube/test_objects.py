@@ -1,12 +1,16 @@
 """The Secret that the hub cannot read: whose it is, and what becomes of its host key."""
 
 import base64
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import asyncssh
 import pytest
 
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.kube.objects import new_host_key
+from tests.spawners.hosts import Hosts
 from tests.spawners.kube.house import NAMESPACE, House, workspace
 
 SECRET = "workspace-alice-ssh"
@@ -60,6 +64,34 @@ async def test_the_hub_never_reads_a_secret(house: House) -> None:
     verbs = {one.verb for one in house.cluster.calls if one.resource == "secrets"}
     assert verbs == {"create", "patch", "delete"}
     assert house.left() == {}
+
+
+async def test_the_certificate_is_of_the_key_that_is_there(house: House) -> None:
+    """Of a new one, the one that stays, and the one in place of an emptied one; seldom anew."""
+    spawner, hosts = await house.open(), Hosts()
+    alices = workspace()
+    alices = replace(alices, certify=partial(hosts.certify, alices.id))
+
+    def certified() -> list[str]:
+        found = house.cluster.get("secrets", NAMESPACE, SECRET)
+        assert found is not None
+        line = base64.b64decode(found["data"]["ssh_host_ed25519_key-cert.pub"])
+        key = asyncssh.import_certificate(line).key
+        return key.export_public_key().decode().split()[:2]
+
+    for _ in range(2):
+        running = await house.start(spawner, alices)
+        assert certified() == running.host_key.split()[:2]
+        many = len(hosts.asked)
+        for keys in ((), ("ssh-ed25519 AAAA x",)):
+            await spawner.refresh(replace(alices, authorized_keys=keys))
+            assert certified() == running.host_key.split()[:2]
+        await spawner.refresh(replace(alices, authorized_keys=keys))
+        assert len(hosts.asked) <= many + 2
+        await spawner.stop(alices.id, "alice")
+    house.cluster.edit("secrets", NAMESPACE, SECRET, lambda one: one["data"].clear())
+    running = await house.start(spawner, alices)
+    assert certified() == running.host_key.split()[:2]
 
 
 async def test_host_keys() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,6 +24,7 @@ from kworkspace.spawners.local.slot import Slot
 from kworkspace.spawners.local.spawner import LocalSpawner
 from kworkspace.spawners.local.state import Paths
 from kworkspace.spawners.processes import identify
+from tests.spawners.hosts import Hosts
 
 if TYPE_CHECKING:
     from tests.spawners.local.conftest import House
@@ -339,6 +341,24 @@ async def test_refresh_changes_who_may_log_in(house: "House", other_key: Path) -
     await spawner.refresh(replace(house.workspace, authorized_keys=(line,)))
     assert other.run("true").returncode == 0
     assert ssh.run("true").returncode == 255
+
+
+async def test_who_trusts_the_hub_needs_no_host_key(house: "House", tmp_path: Path) -> None:
+    """By the server's UUID, and by no other name; also after another start."""
+    hosts, id, folder = Hosts(), house.workspace.id, tmp_path / "elsewhere"
+    folder.mkdir()
+    house.workspace = replace(house.workspace, certify=partial(hosts.certify, id))
+    spawner = await house.spawner()
+    for _ in range(2):
+        running, ssh = await house.start(spawner)
+        bare = replace(ssh, folder=folder)
+        for name, code in ((id, 0), ("127.0.0.1", 255)):
+            options = hosts.trust(folder / "known_hosts", name)
+            assert bare.run("true", options=options).returncode == code
+        assert ssh.run("true").returncode == 0, "who has pinned the key comes in as ever"
+        assert hosts.asked[-1].split()[:2] == running.host_key.split()[:2]
+        await spawner.stop(id, house.workspace.slug)
+    assert len(hosts.asked) == 2
 
 
 async def test_certificates_of_the_hub_for_this_server_only(house: "House") -> None:
