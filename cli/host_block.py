@@ -6,7 +6,9 @@ TOKENS). What comes from the hub is checked: no name and no address can write li
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kworkspace.cli.client.exits import UsageFault
@@ -19,6 +21,25 @@ DEFAULT_ALIAS = "kworkspace"
 # What ssh_config(5) has no way to say, or what another release of ssh reads in another way.
 _UNSPEAKABLE = re.compile(r'["\\\x00-\x1f\x7f]|\$\{')
 _HOSTS = re.compile(r"^Host (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelHost:
+    """A workspace that is reached by tunnel.
+
+    Attributes:
+        host: what ssh is called with.
+        account: whom to log in as there.
+        alias: what its host key is called in the file.
+        known_hosts: the file that pins its host key, and no other.
+        proxy: the command line of `kworkspace proxy`.
+    """
+
+    host: str
+    account: str
+    alias: str
+    known_hosts: Path
+    proxy: Sequence[str]
 
 
 def host_names(alias: str, workspaces: Iterable[str]) -> list[str]:
@@ -36,6 +57,7 @@ def host_block(
     known_hosts: Path,
     keys: Sequence[Path],
     only_these: bool,
+    tunnels: Sequence[TunnelHost] = (),
 ) -> str:
     """Return the lines of the block.
 
@@ -48,12 +70,13 @@ def host_block(
         known_hosts: from `ssh_command.pin`.
         keys: to offer, in this order; none leaves it to ssh.
         only_these: offer no other key.
+        tunnels: what can be reached by tunnel too.
 
     Raises:
         HubUnreachable: the door's address cannot be one.
         UsageFault: a path cannot stand in ssh's configuration.
     """
-    for path in (known_hosts, *keys):
+    for path in (known_hosts, *keys, *(tunnel.known_hosts for tunnel in tunnels)):
         if _UNSPEAKABLE.search(str(path)):
             raise UsageFault(f"ssh's configuration cannot hold the path {path}: choose another")
     named = _named(workspaces)
@@ -62,16 +85,58 @@ def host_block(
         f"Host {' '.join(host_names(alias, named))}",
         f"    Port {door.port}",
         *(f"    {name} {value}" for name, value in door_options(url, door, known_hosts).items()),
-        *(["    IdentitiesOnly yes"] if only_these else []),
-        *(f"    IdentityFile {quoted(key)}" for key in keys),
+        *(identity := _identity(keys, only_these=only_these)),
         f"Host {alias}",
         f'    User "{Login(user)}"',
     ]
     for name in named:
         lines += [f"Host {name}.{alias}", f'    User "{Login(user, name)}"']
+    for tunnel in tunnels:
+        lines += [f"Host {tunnel.host}", *_tunnel_lines(tunnel), *identity]
     # Without it the person's own lines before their first `Host` would belong to ours.
     lines += ["# What follows is for all hosts, as it was before this block.", "Host *", ""]
     return "\n".join(lines)
+
+
+def _identity(keys: Sequence[Path], *, only_these: bool) -> list[str]:
+    return [
+        *(["    IdentitiesOnly yes"] if only_these else []),
+        *(f"    IdentityFile {quoted(key)}" for key in keys),
+    ]
+
+
+def _tunnel_lines(tunnel: TunnelHost) -> list[str]:
+    """Return what leads into a workspace through `kworkspace proxy`; the key is the workspace's."""
+    for text in (tunnel.account, *tunnel.proxy):
+        if _UNSPEAKABLE.search(text):
+            raise UsageFault(f"ssh's configuration cannot hold {text!r}: choose another")
+    command = " ".join(shlex.quote(word) for word in tunnel.proxy).replace("%", "%%")
+    return [
+        f'    User "{tunnel.account}"',
+        f"    ProxyCommand {command}",
+        f"    HostKeyAlias {tunnel.alias}",
+        "    StrictHostKeyChecking yes",
+        f"    UserKnownHostsFile {quoted(tunnel.known_hosts)}",
+        "    GlobalKnownHostsFile /dev/null",
+        "    CanonicalizeHostname no",
+        "    UpdateHostKeys no",
+        "    CheckHostIP no",
+    ]
+
+
+def tunnel_host(alias: str, name: str) -> str:
+    """Return what ssh is called with for a workspace by tunnel; `name` "" is the default one."""
+    return f"{name}.{alias}-tunnel" if name else f"{alias}-tunnel"
+
+
+def has_tunnels(url: str, found: Sequence[Part]) -> bool:
+    """Whether a hub's block leads by tunnel too.
+
+    Args:
+        url: the hub's.
+        found: the parts of ~/.ssh/config.
+    """
+    return any(part.url == url and b"    ProxyCommand " in part.content for part in found)
 
 
 def alias_of(url: str, found: Sequence[Part], wanted: str | None) -> str:

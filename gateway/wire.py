@@ -15,6 +15,11 @@ PAUSE_SECONDS = 0.001
 """How long a reader that was given much waits for more: so it is given it in few large pieces,
 which takes half of the time of many small ones. What somebody types never waits."""
 
+KEEP_SECONDS = 0.5
+QUICK = 16 * 1024
+"""Bytes at the beginning that are acknowledged at once: sshd sends the packets of a login with
+Nagle's algorithm on, and would wait for each delayed acknowledgement (`ssh.quick`)."""
+
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 
 
@@ -34,6 +39,7 @@ class Wire:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._sock = sock
         self._loop = asyncio.get_running_loop()
+        self._quick = QUICK if hasattr(socket, "TCP_QUICKACK") else 0
 
     async def readable(self) -> None:
         """Return when there is something to read, or the end."""
@@ -51,9 +57,13 @@ class Wire:
             OSError: the connection broke.
         """
         try:
-            return self._sock.recv_into(buffer)
+            got = self._sock.recv_into(buffer)
         except (BlockingIOError, InterruptedError):
             return None
+        if self._quick > 0:
+            self._quick -= got
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return got
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of it.
@@ -114,13 +124,22 @@ class Inflow:
                 self._buffer = memoryview(bytearray(self._room + self._size))
             got = self._wire.read_into(self._buffer[self._room :])
             if got is None:
-                self._buffer, self._size = None, LEAST
+                await self._wait()
                 continue
             piece = self._buffer[: self._room + got]
             self._much = got >= BULK
             if got == self._size < MOST:
                 self._buffer, self._size = None, self._size * 2
             return piece if got else None
+
+    async def _wait(self) -> None:
+        """Wait for more; a large buffer is kept for a while, since what flows will go on."""
+        if self._size > LEAST:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_SECONDS):
+                    await self._wire.readable()
+                return
+        self._buffer, self._size = None, LEAST
 
 
 async def dial(host: str, port: int) -> Wire:

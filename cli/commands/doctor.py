@@ -15,7 +15,7 @@ from kworkspace.cli.client.models import HubRoot
 from kworkspace.cli.client.reports import CheckReport, DoctorReport
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.commands.ssh_config import current_block
-from kworkspace.cli.host_block import alias_of
+from kworkspace.cli.host_block import alias_of, has_tunnels
 from kworkspace.cli.identity import identity_report
 from kworkspace.cli.marked_block import parts
 from kworkspace.cli.options import pass_flags, shared_options
@@ -112,7 +112,8 @@ def _block(settings: Settings | None, client: Client | None) -> list[CheckReport
         assert settings is not None
         assert client is not None
         alias = alias_of(settings.api, parts(content), None)
-        return current_block(client, settings, alias)[1]
+        tunnel = has_tunnels(settings.api, parts(content))
+        return current_block(client, settings, alias, tunnel=tunnel)[1]
 
     file = Path.home() / ".ssh" / "config"
     url = settings.api if settings else ""

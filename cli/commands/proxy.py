@@ -87,6 +87,10 @@ class _Tunnel:
         self._known, token = tunnel_hub.ask(self._settings, self._user, self._name)
         return self._known.url, token
 
+    def _pins(self, host_key: str) -> bool:
+        known = self._known is not None and self._known.host_key == host_key
+        return known and self._files.known_hosts.exists()
+
     def hear(self, word: str, text: str) -> None:
         """Do what the gateway says beside the bytes."""
         if word == PROGRESS:
@@ -95,6 +99,6 @@ class _Tunnel:
             say(text)
         elif word == ERROR:
             raise TunnelRefused(text)
-        elif word == READY and (self._known is None or self._known.host_key != text):
+        elif word == READY and not self._pins(text):
             # The gateway's word counts for nothing but that it is time to ask the hub.
             self._ask()

@@ -139,3 +139,35 @@ def test_where_there_are_none(make_hub: MakeHub) -> None:
     done = kworkspace(hub, "proxy")
     assert done.returncode == 4
     assert "has no tunnels now" in done.stderr
+
+
+def test_ssh_config_leads_by_tunnel(hub: Any) -> None:
+    """Written once, remembered, with the workspace's own host key and no other; and taken away."""
+    folder = hub.directory / ".ssh"
+    folder.mkdir(mode=0o700)
+    config = folder / "config"
+    none = kworkspace(hub, "ssh-config", "--tunnel")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "no workspace has run yet" in none.stderr
+    assert kworkspace(hub, "start").returncode == 0
+    done = kworkspace(hub, "ssh-config", "--tunnel")
+    assert done.stdout.endswith("Now: ssh kworkspace, ssh kworkspace-tunnel\n"), done
+    assert kworkspace(hub, "ssh-config").stdout.startswith("It is all there already")
+    command = ["ssh", "-F", str(config), "-oBatchMode=yes", "kworkspace-tunnel", "echo in"]
+    into = subprocess.run(
+        command, env=environment(hub), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (into.returncode, into.stdout, into.stderr) == (0, "in\n", "")
+    assert kworkspace(hub, "stop").returncode == 0
+    assert kworkspace(hub, "ssh-config").stdout.startswith("It is all there already")
+    [pinned] = (
+        path for path in hub.directory.rglob("known_hosts/*") if "@" not in path.read_text()
+    )
+    other = hub.key.with_suffix(".pub").read_text().split()[1]
+    pinned.write_text(f"{pinned.name} ssh-ed25519 {other}\n")
+    refused = subprocess.run(command, env=environment(hub), capture_output=True, check=False)
+    assert refused.returncode == 255
+    pinned.unlink()
+    assert subprocess.run(command, env=environment(hub), check=False).returncode == 0
+    assert kworkspace(hub, "ssh-config", "--no-tunnel").stdout.endswith("Now: ssh kworkspace\n")
+    assert b"tunnel" not in config.read_bytes()

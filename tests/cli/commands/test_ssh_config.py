@@ -114,7 +114,7 @@ def test_marks_that_do_not_pair(file: Path, kworkspace: "Run") -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--remove", "--print"), "--remove goes with neither"),
+        (("--remove", "--print"), "--remove goes with none of"),
         (("--alias", "a b"), "--alias: it has 1 to 63"),
     ],
 )
