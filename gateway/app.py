@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 15
 BACKLOG = 512
+AT_ONCE = 16
+"""Connections that are taken before sessions have their turn: asyncio knows one number for both."""
 
 
 async def serve(settings: Settings) -> None:
@@ -125,14 +127,14 @@ async def _listen(
     settings: Settings, host_key: asyncssh.SSHKey, house: House
 ) -> asyncssh.SSHAcceptor:
     try:
-        return await asyncssh.listen(
+        acceptor = await asyncssh.listen(
             settings.listen_host,
             settings.listen_port,
             config=None,
             server_factory=lambda: Visitor(house),
             server_host_keys=[host_key],
             server_version=SERVER_VERSION,
-            backlog=BACKLOG,
+            backlog=AT_ONCE,
             reuse_port=settings.is_worker,
             host_based_auth=False,
             password_auth=False,
@@ -153,3 +155,7 @@ async def _listen(
             f"Cannot listen on {settings.listen_host} port {settings.listen_port}:"
             f" {error.strerror or error}. Choose another address with --listen."
         ) from error
+    for listening in acceptor.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as again:
+            again.listen(BACKLOG)
+    return acceptor
