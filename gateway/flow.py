@@ -34,6 +34,7 @@ class Flow:
         self._resumed = resumed
         self._source: Source | None = None
         self._stops: set[str] = set()
+        self._resuming = False
 
     def open(self, source: Source) -> None:
         """This is what is read from now on, unless there is a reason not to already."""
@@ -44,7 +45,7 @@ class Flow:
     def stop(self, reason: str) -> None:
         """Stop reading until `go` has been called for each reason that was given."""
         self._stops.add(reason)
-        if self._source is not None:
+        if self._source is not None and not self._resuming:
             self._source.pause_reading()
 
     def go(self, reason: str) -> None:
@@ -52,8 +53,22 @@ class Flow:
         self._stops.discard(reason)
         if self._resumed is not None:
             self._resumed()
-        if not self._stops and self._source is not None:
-            self._source.resume_reading()
+        if not self._stops and self._source is not None and not self._resuming:
+            self._resume(self._source)
+
+    def _resume(self, source: Source) -> None:
+        """Take all that waits in the channel, a window at most, before stopping again.
+
+        asyncssh (2.24) opens the whole window again with the first packet that it delivers, however
+        many still wait. If we stopped there, each round would add a window to them.
+        """
+        self._resuming = True
+        try:
+            source.resume_reading()
+        finally:
+            self._resuming = False
+        if self._stops and self._source is source:
+            source.pause_reading()
 
     def is_stopped(self, reason: str) -> bool:
         """Whether this is a reason why it stands still."""

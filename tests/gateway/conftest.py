@@ -18,6 +18,7 @@ import pytest
 from tests.gateway.openssh import SECONDS, SSHD, free_port, public_line, wait_for, write_key
 from tests.gateway.stand_in_hub import TOKEN, ServerOf, StandInHub
 
+PROGRAM = ("-m", "kworkspace.gateway")
 Finished = subprocess.CompletedProcess[bytes]
 
 
@@ -224,14 +225,14 @@ def new_gateway(
     token.touch(mode=0o600)
     token.write_text(TOKEN + "\n")
 
-    def start(*flags: str) -> GatewayProcess:
+    def start(*flags: str, program: tuple[str, str] = PROGRAM) -> GatewayProcess:
         number = len(started)
         log = folder / f"gateway-{number}.log"
         port = free_port()
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "kworkspace.gateway", "--listen", f"127.0.0.1:{port}"),
+                    *(sys.executable, *program, "--listen", f"127.0.0.1:{port}"),
                     *("--host-key", str(folder / "gateway_host_key")),
                     *("--tunnel-listen", "127.0.0.1:0"),
                     *("--api-url", f"{hub.url}/hub/api", "--token-file", str(token)),

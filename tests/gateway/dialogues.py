@@ -19,7 +19,7 @@ TERMINALS = [
         (
             "the window's size changes",
             # The client may sleep over the signal until something else wakes it.
-            "ssh -t -oServerAliveInterval=1 ws 'echo up; until stty size | grep \"41 1\"; do :; done'",
+            "ssh -t -oServerAliveInterval=1 ws 'echo up; until stty size | grep 41.1; do :; done'",
             (("up", Resize(101, 41)),),
         ),
         (

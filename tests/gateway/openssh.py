@@ -51,6 +51,10 @@ class SSHD:
     """A workspace: OpenSSH's sshd, which takes the authority's certificates, and alice's key.
 
     The key is there for the direct connection that the gateway is compared with.
+
+    Attributes:
+        address: where it listens.
+        within: what starts it there, before its own command line.
     """
 
     folder: Path
@@ -62,6 +66,8 @@ class SSHD:
         default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519")
     )
     process: subprocess.Popen[bytes] | None = None
+    address: str = "127.0.0.1"
+    within: tuple[str, ...] = ()
 
     def start(self, *options: str) -> None:
         """Start it, with further lines of configuration, and wait until it listens."""
@@ -80,7 +86,7 @@ class SSHD:
             write_key(key_file, self.host_key)
         config = self.folder / "sshd_config"
         config.write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {key_file}\nPidFile none\n"
+            f"Port {self.port}\nListenAddress {self.address}\nHostKey {key_file}\nPidFile none\n"
             f"TrustedUserCAKeys {self.folder}/ca.pub\nStrictModes no\nUsePAM no\n"
             f"AuthorizedPrincipalsFile {self.folder}/principals\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
@@ -92,7 +98,7 @@ class SSHD:
         )
         with (self.folder / "sshd.log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)],
+                [*self.within, "/usr/sbin/sshd", "-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -100,7 +106,7 @@ class SSHD:
         wait_for(self._listens, "sshd")
 
     def _listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), 1):
             return True
         return False
 

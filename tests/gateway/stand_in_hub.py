@@ -47,6 +47,7 @@ class ServerOf:
     state: m.ServerState = m.ServerState.READY
     script: list[m.Progress] = field(default_factory=list)
     host_key: asyncssh.SSHKey | None = None
+    host: str = "127.0.0.1"
 
 
 class StandInHub:
@@ -306,7 +307,7 @@ class StandInHub:
         )
         ticket = m.Certificate(
             certificate=certificate.export_certificate().decode(),
-            host="127.0.0.1",
+            host=server.host,
             port=server.sshd.port,
             account=getpass.getuser(),
             host_key=public_line(server.host_key or server.sshd.host_key),
