@@ -107,6 +107,13 @@ def test_configuration_of_an_admin(load: Load, tmp_path: Path) -> None:
     assert (spawner.cpu_guarantee, spawner.sudo) == ("0.5", True)
 
 
+def test_where_tunnels_are(load: Load) -> None:
+    """Below the hub's own URL where there is an Ingress, and else nowhere."""
+    ingress = load(TABLE["ingress"])
+    assert ingress.tunnel_base(8080) == "/kworkspace/gateway/tunnel"
+    assert load({}).tunnel_base(None) is None
+
+
 def test_more_services(load: Load) -> None:
     """As docs/helm.md says: the gateway stays."""
     more = "c.Hub.services += [{'name': 'culler', 'command': ['cull']}]"

@@ -101,8 +101,26 @@ def test_services_lead_to_pods(rendered: Rendered) -> None:
         selected = deployment["spec"]["selector"]["matchLabels"]
         assert service["selector"] == selected
         assert selected.items() <= made["metadata"]["labels"].items()
-        [listening] = made["spec"]["containers"][0]["ports"]
+        listening = made["spec"]["containers"][0]["ports"][0]
         assert listening["name"] == port == service["ports"][0]["targetPort"]
+
+
+def test_tunnels_are_behind_the_ingress_alone(rendered: Rendered) -> None:
+    """It speaks TLS: the gateway listens for them where there is one, and not on the balancer."""
+    container = pod(rendered.one("Deployment", "kworkspace-gateway"))["spec"]["containers"][0]
+    listens = [each["value"] for each in container["env"] if "TUNNEL_LISTEN" in each["name"]]
+    there = rendered.has("Ingress", "kworkspace-hub")
+    assert bool(listens) == there == rendered.has("Service", "kworkspace-gateway-tunnel")
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ("tunnel" in ports) == there
+    if there:
+        assert listens[0].endswith(f":{ports['tunnel']}")
+        [rule] = rendered.one("Ingress", "kworkspace-hub")["spec"]["rules"]
+        _, path = rule["http"]["paths"]
+        assert path["path"].endswith("/gateway/")
+        assert path["backend"]["service"]["name"] == "kworkspace-gateway-tunnel"
+    public = rendered.one("Service", "kworkspace-gateway")["spec"]["ports"]
+    assert [port["name"] for port in public] == ["ssh"]
 
 
 def test_mounts_have_volumes(rendered: Rendered) -> None:

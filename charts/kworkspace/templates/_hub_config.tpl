@@ -25,6 +25,9 @@ c.Hub.db_url = {{ .Values.hub.db.url | toJson }}
 {{- if ne $urls "[]" }}
 c.Hub.public_urls = {{ $urls }}
 {{- end }}
+{{- if .Values.ingress.enabled }}
+c.Hub.tunnel_url = {{ printf "%sgateway/tunnel" (include "kworkspace.baseUrl" .) | toJson }}
+{{- end }}
 {{- with .Values.gateway.publicHost }}
 c.Hub.gateway_host_names = [{{ toJson . }}]
 {{- end }}
