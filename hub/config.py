@@ -22,6 +22,7 @@ from kworkspace.hub.groups import parse_group_name
 from kworkspace.hub.plugins import EntryPointType
 from kworkspace.hub.scopes import Role
 from kworkspace.hub.services import Service
+from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.spawners.base import Spawner
 
 TUNNEL_PATH = "/gateway/tunnel"
@@ -420,6 +421,14 @@ class HubOptions(Application):
     events_retention_days = Integer(
         365, min=0, help="Days after which a row of the audit log is deleted. 0: never."
     ).tag(config=True)
+
+    def session_policy(self) -> SessionPolicy:
+        """Return what the options say of sessions."""
+        return SessionPolicy(
+            start_on_connect=self.start_on_connect,
+            most_of_user=self.max_sessions_per_user,
+            idle_seconds=self.session_idle_timeout,
+        )
 
     def managed_services(self) -> tuple[list[Service], dict[str, Role]]:
         """Return the services to run or to know, and what each service may do."""

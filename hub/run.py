@@ -51,7 +51,6 @@ from kworkspace.hub.reconcile import Reconciler
 from kworkspace.hub.scopes import Role
 from kworkspace.hub.servers import Limits, Servers
 from kworkspace.hub.services import Supervisor
-from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.stop import Stop
@@ -195,11 +194,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         door_key=secrets.door_key,
         clock=clock,
         welcome=people.welcome,
-        policy=SessionPolicy(
-            start_on_connect=options.start_on_connect,
-            most_of_user=options.max_sessions_per_user,
-            idle_seconds=options.session_idle_timeout,
-        ),
+        policy=options.session_policy(),
         bans=Bans(bus=store.bus),
     )
     keys = Keys(

@@ -9,6 +9,7 @@ from traitlets import TraitError
 
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.scopes import Role
+from kworkspace.hub.session_policy import SessionPolicy
 
 
 def test_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +122,22 @@ def test_services() -> None:
     assert "[::1]:2022" in run[0].command
     assert run[1].environment == {"A": "b"}
     assert (roles["culler"], roles["plain"]) == (Role.ADMIN, Role.SERVICE)
+
+
+def test_more_arguments_for_the_gateway() -> None:
+    """They come last, so that they win: it takes what it is given last."""
+    options = HubOptions(gateway_args=["--drain", "3", "--workers", "2"])
+    [gateway], _ = options.managed_services()
+    assert gateway.command[-6:] == ("--drain", "0", "--drain", "3", "--workers", "2")
+
+
+def test_options_of_sessions() -> None:
+    options = HubOptions(start_on_connect="never", max_sessions_per_user=2, session_idle_timeout=3)
+    assert options.session_policy() == SessionPolicy(
+        start_on_connect="never", most_of_user=2, idle_seconds=3
+    )
+    with pytest.raises(TraitError, match="start_on_connect"):
+        HubOptions(start_on_connect="sometimes")
 
 
 def test_the_gateway_can_be_replaced_and_is_no_admin() -> None:
