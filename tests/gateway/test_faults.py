@@ -77,7 +77,7 @@ def test_the_workspace_dies(stack: "Stack", way: str) -> None:
 def test_the_workspace_dies_while_files_are_copied(
     stack: "Stack", tmp_path: Path, copy: str
 ) -> None:
-    """The program says that it failed, and what it says of the reason is true."""
+    """The program says that it failed; some end their ssh before that can say why."""
     program, *flags = copy.split()
     (tmp_path / "blob").write_bytes(BLOB)
     *ssh, _, port, host = stack.ssh()
@@ -96,7 +96,7 @@ def test_the_workspace_dies_while_files_are_copied(
             for left in arriving("*copied*"):
                 left.unlink()
     assert process.returncode not in {0, None}
-    assert LOST.strip() in err
+    assert LOST.strip() in err or b"lost connection" in err or b"onnection closed" in err
 
 
 ENDS = """

@@ -1,11 +1,12 @@
 """Bytes between descriptors and an SSH channel, with back-pressure in both directions.
 
-Neither side ever holds more than one chunk beyond what the other has room for: an `Outlet` stops
-reading when the channel is full, an `Inlet` stops the channel when its descriptor is.
+Neither side holds more than a window beyond what the other has room for: an `Outlet` stops reading
+when the channel is full, an `Inlet` stops the channel when its descriptor is.
 """
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -112,7 +113,9 @@ class Inlet:
         self._pause = pause
         self._resume = resume
         self._broken = broken
-        self._rest = memoryview(b"")
+        self._chunks: deque[memoryview] = deque()
+        self._waits = False
+        self._resuming = False
         self._closing = False
         os.set_blocking(fd, False)
 
@@ -120,18 +123,14 @@ class Inlet:
         """Write, now or when there is room; drop it when nobody reads."""
         if self._fd < 0:
             return
-        waiting = bool(self._rest)
-        self._rest = memoryview(bytes(self._rest) + chunk if waiting else chunk)
-        if not waiting:
+        self._chunks.append(memoryview(chunk))
+        if not self._waits:
             self._flush()
-            if self._rest:
-                self._pause()
-                self._loop.add_writer(self._fd, self._flush)
 
     def close_when_written(self) -> None:
         """Close after what is still waiting."""
         self._closing = True
-        if not self._rest:
+        if not self._chunks:
             self.close()
 
     def close(self) -> None:
@@ -141,26 +140,51 @@ class Inlet:
         self._loop.remove_writer(self._fd)
         os.close(self._fd)
         self._fd = -1
-        self._settle()
+        self._chunks.clear()
+        self._go_on()
 
     def _flush(self) -> None:
         try:
-            written = os.write(self._fd, self._rest)
+            while self._chunks:
+                rest = self._chunks[0][os.write(self._fd, self._chunks[0]) :]
+                if rest:
+                    self._chunks[0] = rest
+                else:
+                    self._chunks.popleft()
         except BlockingIOError:
+            self._wait()
             return
         except OSError:  # EPIPE, or EIO of a terminal that was hung up
             self.close()
             self._broken()
             return
-        self._rest = self._rest[written:]
-        if not self._rest:
+        if self._waits:
             self._loop.remove_writer(self._fd)
-            self._settle()
-            # To resume may have brought the channel's next chunk, and its end.
-            if self._closing and not self._rest:
-                self.close()
+            self._go_on()
+        # To resume may have brought the channel's next chunk, and its end.
+        if self._closing and not self._chunks:
+            self.close()
 
-    def _settle(self) -> None:
-        self._rest = memoryview(b"")
-        with suppress(OSError):
-            self._resume()
+    def _wait(self) -> None:
+        if self._waits:
+            return
+        self._waits = True
+        self._loop.add_writer(self._fd, self._flush)
+        if not self._resuming:
+            self._pause()
+
+    def _go_on(self) -> None:
+        """Take all that waits in the channel, a window at most, before stopping it again.
+
+        asyncssh (2.24) opens the whole window again with the first packet that it delivers, however
+        many still wait. If we stopped there, each round would add a window to them.
+        """
+        self._waits = False
+        self._resuming = True
+        try:
+            with suppress(OSError):
+                self._resume()
+        finally:
+            self._resuming = False
+        if self._waits:
+            self._pause()

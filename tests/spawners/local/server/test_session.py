@@ -217,3 +217,23 @@ def test_the_environment_is_the_workspaces_own(shared: "tuple[House, Ssh]") -> N
         *("HOME", "USER", "LOGNAME", "SHELL", "MAIL", "PATH", "LANG", "TZ", "PWD", "SHLVL", "_"),
         *("SSH_CONNECTION", "SSH_CLIENT", "KWORKSPACE_SERVER_ID", "KWORKSPACE_USER"),
     }
+
+
+async def test_memory_is_bounded_when_the_command_reads_slowly(
+    shared: "tuple[House, Ssh]",
+) -> None:
+    """asyncssh opens a window again for what still waits: that must not add up."""
+    house, ssh = shared
+    pid = house.server_pid()
+    before = _rss(pid)
+    slow = "while head -c 32768 | grep -q y; do sleep 0.01; done"
+    line = subprocess.list2cmdline([os.fsdecode(arg) for arg in ssh.argv(slow)])
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", f"yes | {line}", stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        await asyncio.sleep(5)
+        assert _rss(pid) - before < 16 * 1024
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
