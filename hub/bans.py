@@ -1,11 +1,13 @@
 """Logins that failed, by user name and address: who fails often is not looked at for a while.
 
 Known on every hub: each tells the others over the bus. A ban is for one name from one address:
-others behind that address come in, and so does that user from elsewhere. It is short at first and
-grows slowly; a login that succeeds ends the count. What is kept is bounded, however many names
-somebody tries.
+others behind that address come in, and so does that user from elsewhere, and with a key that they
+have logged in with before: behind a proxy that hides addresses, everybody has the same one. It is
+short at first and grows slowly; a login that succeeds ends the count. What is kept is bounded,
+however many names somebody tries.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -24,6 +26,7 @@ FREE = 10
 LONGEST = 300.0
 MOST_OF_SOURCE = 1000
 MOST_SOURCES = 1000
+MOST_KEYS = 10_000
 
 
 class _Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,8 @@ class _Login(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     user: str
-    failed: bool
+    key: str | None
+    """A digest of what a login was made with; None: it failed."""
 
 
 class Bans:
@@ -46,32 +50,34 @@ class Bans:
         self._bus = bus
         self._seconds = seconds
         self._counts: dict[str, dict[str, Count]] = {}
+        self._good: dict[str, None] = {}
         bus.subscribe(LOGINS, self._heard)
 
-    def is_banned(self, user: str, address: str) -> bool:
-        """Whether a login is refused without a look at its key."""
-        return self._wait(_source(address), user) > 0
+    def is_banned(self, user: str, address: str, public_key: str) -> bool:
+        """Whether a login is refused without a look-up of its key."""
+        return (
+            self._wait(_source(address), user) > 0 and _digest(user, public_key) not in self._good
+        )
 
     def failed(self, user: str, address: str) -> None:
         """A connection has ended without a login; one that was banned changes nothing."""
         source = _source(address)
         if self._wait(source, user) == 0:
-            self._tell(source, user, failed=True)
+            self._tell(_Login(source=source, user=user, key=None))
             if (wait := self._wait(source, user)) > 0:
                 log.info("Logins of %s from %s are refused for %d s", user, source, wait)
 
-    def succeeded(self, user: str, address: str) -> None:
-        """A login is good: forget what has failed."""
-        source = _source(address)
-        if user in self._counts.get(source, ()):
-            self._tell(source, user, failed=False)
+    def succeeded(self, user: str, address: str, public_key: str) -> None:
+        """A login is good: forget what has failed, and remember the key."""
+        source, key = _source(address), _digest(user, public_key)
+        if user in self._counts.get(source, ()) or key not in self._good:
+            self._tell(_Login(source=source, user=user, key=key))
 
     def _wait(self, source: str, user: str) -> float:
         count = self._counts.get(source, {}).get(user)
         return 0.0 if count is None else count.wait(self._seconds(), FREE, LONGEST)
 
-    def _tell(self, source: str, user: str, *, failed: bool) -> None:
-        login = _Login(source=source, user=user, failed=failed)
+    def _tell(self, login: _Login) -> None:
         self._bus.publish(LOGINS, msgspec.json.encode(login))
 
     def _heard(self, message: bytes) -> None:
@@ -79,7 +85,7 @@ class Bans:
         # The newest are at the end; when there are too many, the oldest go.
         users = self._counts.pop(login.source, {})
         count = users.pop(login.user, None) or Count()
-        if login.failed:
+        if login.key is None:
             count.add(self._seconds())
             users[login.user] = count
             if len(users) > MOST_OF_SOURCE:
@@ -88,6 +94,15 @@ class Bans:
             self._counts[login.source] = users
         if len(self._counts) > MOST_SOURCES:
             del self._counts[next(iter(self._counts))]
+        if login.key is not None:
+            self._good.pop(login.key, None)
+            self._good[login.key] = None
+            if len(self._good) > MOST_KEYS:
+                del self._good[next(iter(self._good))]
+
+
+def _digest(user: str, public_key: str) -> str:
+    return hashlib.sha256(f"{user} {public_key}".encode()).hexdigest()
 
 
 def _source(address: str) -> str:

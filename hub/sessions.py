@@ -115,7 +115,7 @@ class Sessions:
             Forbidden: no such user, not their key, or not theirs to enter; one answer for all.
         """
         login = self._login(request.login)
-        if self._bans.is_banned(login.actor, request.address):
+        if self._bans.is_banned(login.actor, request.address, request.public_key):
             raise Forbidden(REFUSED)
         if not self._authenticator.may_offer(
             login.actor, request.public_key, address=request.address
@@ -171,7 +171,7 @@ class Sessions:
             raise Forbidden(REFUSED)
         self._check_access(login)
         origin.set(replace(origin.get(), actor=login.actor))
-        self._bans.succeeded(login.actor, request.address)
+        self._bans.succeeded(login.actor, request.address, request.public_key)
         await self._welcome(login.actor)
         server = await self._servers.ensure(login.user, login.server)
         try:
