@@ -44,6 +44,7 @@ def rules(application: Application) -> Iterator[tuple[str, type[BaseHandler]]]:
             ("server_name", "gpu"),
             ("session_id", ID),
             ("key_id", ID),
+            ("invite_id", ID),
             ("group_name", "ml"),
             ("instance", "gw-1"),
         ):
