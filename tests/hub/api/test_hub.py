@@ -9,7 +9,10 @@ async def test_root(web: Web) -> None:
     for path in ("/hub/api/", "/hub/api"):
         assert (await web("GET", path)).json == {"version": __version__, "ssh": None}
     web.parts.gateways.report("gw-1", DOOR)
-    assert (await web("GET", "/hub/api/")).json["ssh"] == {
+    ssh = (await web("GET", "/hub/api/")).json["ssh"]
+    [authority] = ssh.pop("host_authorities")
+    assert authority.startswith("ssh-ed25519 ")
+    assert ssh == {
         "host": "hub.example",
         "port": 2222,
         "host_keys": DOOR.host_keys,

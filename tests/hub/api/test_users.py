@@ -81,7 +81,7 @@ async def test_a_user_with_a_server(web: Web, alice: str) -> None:
     assert (server["id"], server["ready"], server["status"]) == (row.id, True, "ready")
     assert server["started"] == "2030-01-02T03:04:05Z"
     assert set(shown) == set(User.__struct_fields__)
-    for secret in ("object_uid", "host_key", "slug", "account"):
+    for secret in ("object_uid", "host", "port", "slug"):
         assert secret not in server
 
 
