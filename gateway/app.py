@@ -118,7 +118,9 @@ def _listen_for_tunnels(settings: Settings, house: House) -> TunnelPort | None:
             f"Cannot listen for tunnels on {host} port {port}: {error.strerror or error}. Choose"
             " another address with --tunnel-listen."
         ) from error
-    tunnels = TunnelPort(house, listener, settings.limits.login_grace)
+    tunnels = TunnelPort(
+        house, listener, settings.limits.login_grace, trusted=settings.trusted_proxies
+    )
     log.info("Listening for tunnels on %s port %s", host, tunnels.port)
     return tunnels
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kworkspace.cli.client.proxies import Networks, trusted_networks
 from kworkspace.gateway.limits import Limits
 
 DEFAULT_LISTEN = "127.0.0.1:2222"
@@ -32,6 +33,7 @@ class Settings:
         log_format: "text" or "json", an object per line.
         limits: what it takes.
         tunnel_listen: address and TCP port to listen on for tunnels; None: there are none.
+        trusted_proxies: whose word counts on where a tunnel's request came from.
         workers: processes that share the port.
         is_worker: whether this is one of several; it may share its ports, and ends when its
             standard input does.
@@ -48,6 +50,7 @@ class Settings:
     log_format: str
     limits: Limits
     tunnel_listen: tuple[str, int] | None
+    trusted_proxies: Networks
     workers: int
     is_worker: bool
 
@@ -61,6 +64,13 @@ def _address(text: str) -> tuple[str, int]:
 
 def _optional_address(text: str) -> tuple[str, int] | None:
     return _address(text) if text else None
+
+
+def _networks(text: str) -> Networks:
+    try:
+        return trusted_networks(part.strip() for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:
@@ -114,6 +124,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "HOST:PORT for tunnels, by HTTP: a loopback address, or behind a proxy that speaks TLS;"
         " default: no tunnels",
         type=_optional_address,
+    )
+    add(
+        "--trusted-proxies",
+        "KWORKSPACE_GATEWAY_TRUSTED_PROXIES",
+        "",
+        "addresses or networks of the proxies before the port for tunnels, with commas between"
+        " them, whose X-Forwarded-For counts; default: none",
+        type=_networks,
     )
     add(
         "--host-key",
@@ -216,6 +234,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         public_port=given.public_port,
         log_level=given.log_level,
         tunnel_listen=given.tunnel_listen,
+        trusted_proxies=given.trusted_proxies,
         log_format=given.log_format,
         limits=Limits(
             login_grace=given.login_grace,

@@ -21,6 +21,7 @@ from kworkspace.cli.client.errors import (
     Unauthorized,
     Unavailable,
 )
+from kworkspace.cli.client.proxies import Networks, client_address
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway.house import House
 from kworkspace.gateway.hub import AWAY, patient
@@ -41,12 +42,16 @@ class TunnelPort:
         house: what stands behind it.
         listener: bound, and listening.
         grace: seconds within which a request must have come.
+        trusted: the proxies whose word on where a request came from counts.
     """
 
-    def __init__(self, house: House, listener: socket.socket, grace: float) -> None:
+    def __init__(
+        self, house: House, listener: socket.socket, grace: float, *, trusted: Networks = ()
+    ) -> None:
         self._house = house
         self._listener = listener
         self._grace = grace
+        self._trusted = trusted
         self._tasks = Tasks()
         self.port: int = listener.getsockname()[1]
         listener.setblocking(False)
@@ -61,7 +66,7 @@ class TunnelPort:
                 log.warning("A tunnel's connection cannot be taken: %s", error)
                 await asyncio.sleep(REST_SECONDS)
                 continue
-            caller = Caller(self._house, Wire(sock), str(address[0]))
+            caller = Caller(self._house, Wire(sock), str(address[0]), self._trusted)
             self._tasks.spawn(caller.run(self._grace), "tunnel")
 
     async def close(self) -> None:
@@ -83,12 +88,14 @@ class Caller:
         house: what stands behind the port.
         wire: the connection.
         address: the IP address that it comes from.
+        trusted: the proxies whose word on that counts.
     """
 
-    def __init__(self, house: House, wire: Wire, address: str) -> None:
+    def __init__(self, house: House, wire: Wire, address: str, trusted: Networks) -> None:
         self._house = house
         self._wire = wire
         self.address = address
+        self._trusted = trusted
         self.standing = 0
 
     def abort(self) -> None:
@@ -147,6 +154,7 @@ class Caller:
     def _ask(self, upgrade: Upgrade) -> m.TunnelRequest:
         if not upgrade.token:
             raise Unauthorized("This needs a token: Authorization: token TOKEN")
+        self.address = client_address(self.address, [upgrade.forwarded], self._trusted)
         return m.TunnelRequest(
             gateway=self._house.instance,
             token=upgrade.token,

@@ -41,6 +41,7 @@ class Upgrade:
         token: the person's; "" for none.
         key: to be answered.
         agent: what asks.
+        forwarded: its X-Forwarded-For, by anybody's word.
     """
 
     user: str
@@ -48,6 +49,7 @@ class Upgrade:
     token: str
     key: str
     agent: str
+    forwarded: str = ""
 
 
 def parse(head: bytes) -> Upgrade:
@@ -86,6 +88,7 @@ def parse(head: bytes) -> Upgrade:
         token=token.strip() if scheme.lower() in {"token", "bearer"} else "",
         key=fields["sec-websocket-key"],
         agent=fields.get("user-agent", ""),
+        forwarded=fields.get("x-forwarded-for", ""),
     )
 
 

@@ -17,7 +17,7 @@ from kworkspace.cli.client.challenge import normal_url
 from kworkspace.cli.client.errors import BadRequest
 from kworkspace.cli.client.models import StartOnConnect
 from kworkspace.cli.client.names import parse_user_name
-from kworkspace.hub.api.addresses import trusted_networks
+from kworkspace.cli.client.proxies import trusted_networks
 from kworkspace.hub.groups import parse_group_name
 from kworkspace.hub.plugins import EntryPointType
 from kworkspace.hub.scopes import Role
@@ -458,6 +458,8 @@ class HubOptions(Application):
         command += ["--host-key", self.gateway_host_key_file]
         if self.tunnel:
             command += ["--tunnel-listen", self.bind_parts("tunnel_bind_url").netloc]
+            if self.trusted_downstream_ips:
+                command += ["--trusted-proxies", ",".join(self.trusted_downstream_ips)]
         # When the hub ends, its services have some seconds.
         command += ["--drain", "0", *self.gateway_args]
         return {"name": "gateway", "command": command}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import jinja2
 
+from kworkspace.cli.client.proxies import trusted_networks
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub import __version__, lag, secret_files
 from kworkspace.hub.admission import Admission, CommittedPeople
-from kworkspace.hub.api.addresses import trusted_networks
 from kworkspace.hub.api.domain import Domain
 from kworkspace.hub.api.routes import SHARE
 from kworkspace.hub.api.streams import Streams

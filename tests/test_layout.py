@@ -55,6 +55,7 @@ TESTED_AS_A_WHOLE = {
     "gateway/test_tunnel.py": "gateway/tunnel_port.py gateway/wire.py",
     "gateway/test_tunnel_ssh.py": "cli/tunnel_copy.py cli/tunnel_state.py cli/tunnel_hub.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
+    "hub/api/test_addresses.py": "cli/client/proxies.py",
     "hub/api/test_tunnels.py": "hub/tunnels.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",
     "hub/test_config_check.py": "hub/config.py",

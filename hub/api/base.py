@@ -33,7 +33,7 @@ from kworkspace.cli.client.errors import (
 )
 from kworkspace.cli.client.models import ErrorReply
 from kworkspace.cli.client.names import parse_user_name, parse_workspace_name
-from kworkspace.hub.api.addresses import client_address, is_trusted
+from kworkspace.cli.client.proxies import client_address, is_trusted
 from kworkspace.hub.api.domain import Domain
 from kworkspace.hub.audit import Origin, origin
 from kworkspace.hub.scopes import Caller, Role, Scope

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import jinja2
 
 from kworkspace.cli.client.models import Server, User
+from kworkspace.cli.client.proxies import Networks
 from kworkspace.hub.admission import Admission
-from kworkspace.hub.api.addresses import Networks
 from kworkspace.hub.api.streams import Streams
 from kworkspace.hub.api.underway import UnderWay
 from kworkspace.hub.api.views import server_view, user_view

@@ -18,6 +18,7 @@ import pytest
 from kworkspace.cli.client import models as m
 from kworkspace.cli.client.calls import Call
 from kworkspace.cli.client.errors import Conflict, Forbidden, HubUnreachable, TooMany
+from kworkspace.cli.client.proxies import trusted_networks
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.cli.client.tunnel import SUBPROTOCOL
 from kworkspace.gateway import tunnel as tunnel_module
@@ -152,6 +153,20 @@ async def test_what_the_hub_is_asked(place: Place) -> None:
         assert (asked.gateway, asked.address) == ("gw-1", "127.0.0.1")
         assert place.house.strangers == set()
     assert await place.house.ended.get() == "the user disconnected"
+
+
+@pytest.mark.parametrize(("trusted", "seen"), [(True, "203.0.113.5"), (False, "127.0.0.1")])
+async def test_where_it_came_from(place: Place, trusted: bool, seen: str) -> None:
+    """What a proxy says counts if it is a trusted one."""
+    networks = trusted_networks(["127.0.0.0/8"] if trusted else [])
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = TunnelPort(place.house, listener, SECONDS, trusted=networks)  # type: ignore[arg-type]
+    place.hub.error = Forbidden("no")
+    told = b"\r\nX-Forwarded-For: 1.1.1.1, 203.0.113.5\r\n"
+    assert b" 403 " in await raw(port, REQUEST.replace(b"\r\n", told, 1))
+    assert [asked.address for asked in place.hub.asked] == [seen]
+    await port.close()
+    await port.aclose()
 
 
 async def test_bytes_go_both_ways_and_each_ends_by_itself(place: Place) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from kworkspace.hub.api.addresses import client_address, is_trusted, trusted_networks
+from kworkspace.cli.client.proxies import client_address, is_trusted, trusted_networks
 from kworkspace.hub.api.paging import PAGINATED
 from kworkspace.hub.db import models as db
 from tests.hub.api.conftest import OpenWeb

@@ -1,7 +1,8 @@
 """Where a request came from, when proxies stand in between (X-Forwarded-For, X-Forwarded-Proto).
 
 Anybody can send these headers, so they count only as far as they were written by proxies that the
-admin trusts: read from the right, up to the first address that is not one of those.
+admin trusts: read from the right, up to the first address that is not one of those. For the hub,
+and for the gateway's port for tunnels.
 """
 
 from collections.abc import Iterable, Sequence
