@@ -61,6 +61,7 @@ class Settings:
         ssh_key_path: the one key to use; None tries the agent's and ssh's default ones.
         ca_file: a file of CA certificates to trust instead of the system's.
         state_dir: where the command keeps its own files (see `state`).
+        config: the configuration file, if another one than the default was named.
     """
 
     api: str
@@ -68,6 +69,7 @@ class Settings:
     state_dir: Path
     ssh_key_path: Path | None = None
     ca_file: Path | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
         state_dir=state.path() if state else state_directory(environ),
         ssh_key_path=key_path.file() if key_path else None,
         ca_file=ca_file.file() if ca_file else None,
+        config=file if flags.config or environ.get("KWORKSPACE_CONFIG") else None,
     )
 
 

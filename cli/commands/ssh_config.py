@@ -128,6 +128,8 @@ def _tunnels(settings: Settings, alias: str, workspaces: Mapping[str, Server]) -
     found: list[TunnelHost] = []
     program = [os.path.abspath(sys.argv[0]), "proxy"]  # noqa: PTH100 - a link stays one
     where = ["--api", settings.api, "--user", settings.user]
+    if settings.config is not None:
+        where += ["--config", str(settings.config)]
     if settings.ssh_key_path is not None:
         where += ["--ssh-key-path", str(settings.ssh_key_path)]
     for name, server in sorted(workspaces.items()):

@@ -158,6 +158,11 @@ def test_ssh_config_leads_by_tunnel(hub: Any) -> None:
         command, env=environment(hub), capture_output=True, text=True, timeout=60, check=False
     )
     assert (into.returncode, into.stdout, into.stderr) == (0, "in\n", "")
+    other_file = hub.directory / "other.toml"
+    other_file.touch()
+    kworkspace(hub, "ssh-config", "--config", str(other_file))
+    assert f" --config {other_file} " in config.read_text()
+    assert kworkspace(hub, "ssh-config").returncode == 0
     assert kworkspace(hub, "stop").returncode == 0
     assert kworkspace(hub, "ssh-config").stdout.startswith("It is all there already")
     [pinned] = (
