@@ -126,7 +126,8 @@ class SSHD:
     def kill(self) -> None:
         """Kill it with every session process of its own, as when a pod is killed."""
         assert self.process is not None
-        for pid in [*_descendants(self.process.pid), self.process.pid]:
+        # Parents first: none is left that could tell of a child's end.
+        for pid in reversed([*_descendants(self.process.pid), self.process.pid]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(SECONDS)

@@ -131,8 +131,8 @@ def test_refused_certificate_looks_as_any_key(stack: "Stack", tmp_path: Path) ->
     ended = run(stack, certified)
     assert ended.returncode == 255
     assert ended.stderr == b"alice@127.0.0.1: Permission denied (publickey).\r\n"
-    asked = [call for call in stack.hub.calls[before:] if "instances" not in call]
-    assert asked == ["POST /hub/api/gateway/authorize"] * 2
+    asked = [call for call in stack.hub.calls[before:] if "authorize" in call]
+    assert len(asked) == 2
 
 
 def test_key_alone_is_not_the_certificate(stack: "Stack", tmp_path: Path) -> None:
