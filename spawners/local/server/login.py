@@ -15,6 +15,7 @@ from kworkspace.spawners.local.files import read_small
 from kworkspace.spawners.local.server.forward import listen_at, saying_why
 from kworkspace.spawners.local.server.session import Host, Session
 from kworkspace.ssh.quick import acknowledge_quickly
+from kworkspace.ssh.window import keep_windows
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Login(asyncssh.SSHServer):
         self._connection = conn
         self._connections.add(conn)
         acknowledge_quickly(conn)
+        keep_windows(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; its channels have been told."""
