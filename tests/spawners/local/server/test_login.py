@@ -60,7 +60,7 @@ async def test_it_greets_as_an_openssh_and_offers_no_sha1(ssh: "Ssh") -> None:
     [
         *("Ciphers=aes128-gcm@openssh.com", "Ciphers=chacha20-poly1305@openssh.com"),
         *("Ciphers=aes256-ctr", "KexAlgorithms=curve25519-sha256", "Compression=yes"),
-        "KexAlgorithms=ecdh-sha2-nistp256",
+        "KexAlgorithms=diffie-hellman-group16-sha512",
     ],
 )
 def test_what_clients_may_choose(ssh: "Ssh", option: str) -> None:
