@@ -6,6 +6,9 @@ from tests.gateway.behaviours import CTL, END, Resize, Row, Step
 BASH = "ssh -t ws 'PS1=\"[$((40+2))]\" exec bash --norc --noprofile'"
 PROMPT = "[42]"
 START: Step = (PROMPT, "HISTFILE=; bind 'set enable-bracketed-paste off'\r")
+# What says so when it runs; the echo of the command line, in the terminal's raw mode, does not.
+WAIT = "sh -c 'echo re\"\"ady; exec cat'"
+LOOP = 'echo re""ady; until read x && [ "$x" = end ]; do :; done; echo ended'
 
 
 def _typed(*steps: Step) -> tuple[Step, ...]:
@@ -25,7 +28,7 @@ TERMINALS = [
         (
             "Ctrl-C",
             BASH,
-            _typed((PROMPT, "cat\r"), ("cat\r\n", "up\r"), ("\nup", "\x03"), (PROMPT, "exit\r")),
+            _typed((PROMPT, f"{WAIT}\r"), ("ready", "\x03"), (PROMPT, "exit\r")),
         ),
         ("Ctrl-C ends a command", "ssh -t ws 'echo up; sleep 99'", (("up", "\x03"),)),
         (
@@ -37,9 +40,8 @@ TERMINALS = [
             "Ctrl-\\",
             BASH,
             _typed(
-                (PROMPT, "ulimit -c 0; cat\r"),
-                ("cat\r\n", "up\r"),
-                ("\nup", "\x1c"),
+                (PROMPT, f"ulimit -c 0; {WAIT}\r"),
+                ("ready", "\x1c"),
                 (PROMPT, "exit\r"),
             ),
         ),
@@ -47,12 +49,10 @@ TERMINALS = [
             "Ctrl-Z and fg",
             BASH,
             _typed(
-                (PROMPT, "cat\r"),
-                ("cat\r\n", "up\r"),
-                ("up\r\nup\r\n", "\x1a"),
+                (PROMPT, f"bash -c 'trap \"echo goes o\\n\" CONT; {LOOP}'\r"),
+                ("ready", "\x1a"),
                 (PROMPT, "fg\r"),
-                ("fg\r\ncat\r\n", "more\r"),
-                ("more\r\nmore\r\n", "\x04"),
+                ("goes on", "end\r"),
                 (PROMPT, "exit\r"),
             ),
         ),
@@ -72,7 +72,7 @@ TERMINALS = [
         (
             "a background job and exit",
             BASH,
-            _typed((PROMPT, "set +m; sleep 5 & echo on\r"), ("\non", "exit 4\r")),
+            _typed((PROMPT, "set +m; sleep 5 & echo on\r"), ("\non", ""), (PROMPT, "exit 4\r")),
         ),
         (
             "a command in a terminal and its background job",
