@@ -34,7 +34,7 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("nope", "has no 'nope'; there is local, or give a class or its dotted path"),
+        ("nope", "has no 'nope'; there is kubernetes, local, or give a class or its dotted path"),
         ("nothing.such", "'nothing.such' cannot be imported: No module named 'nothing'"),
         ("kworkspace.spawners.local.Nope", "cannot be imported"),
         ("os.path", "expected a subclass of 'kworkspace.spawners.base.Spawner'"),
