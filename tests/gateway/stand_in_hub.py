@@ -92,7 +92,7 @@ class StandInHub:
         self.host_certificate: dict[str, Any] = {}
         self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
-        self._streams: list[asyncio.Queue[m.Command]] = []
+        self._streams: list[tuple[asyncio.Queue[m.Command], asyncio.Transport | None]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in hub")
         self._thread.start()
@@ -152,11 +152,15 @@ class StandInHub:
         self._loop.close()
 
     def command(self, command: m.Command) -> None:
-        """Send a command to every gateway that listens."""
+        """Send a command to every gateway that listens, as soon as one does."""
 
         async def send() -> None:
-            for stream in self._streams:
-                stream.put_nowait(command)
+            for _ in range(1000):
+                if live := [queue for queue, transport in self._streams if not _is_over(transport)]:
+                    break
+                await asyncio.sleep(0.02)
+            for queue in live:
+                queue.put_nowait(command)
 
         self._do(send())
 
@@ -341,12 +345,17 @@ class StandInHub:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[m.Command] = asyncio.Queue()
-        self._streams.append(queue)
+        stream = queue, request.transport
+        self._streams.append(stream)
         try:
             while True:
                 await _event(response, await queue.get())
         finally:
-            self._streams.remove(queue)
+            self._streams.remove(stream)
+
+
+def _is_over(transport: asyncio.Transport | None) -> bool:
+    return transport is None or transport.is_closing()
 
 
 def _key_and_blob(line: str) -> tuple[asyncssh.SSHKey, bytes]:

@@ -18,6 +18,7 @@ ADMINS = OWN | {
     "read:groups",
     "groups",
     "admin:groups",
+    "read:metrics",
 }
 
 
