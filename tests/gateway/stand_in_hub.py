@@ -92,7 +92,8 @@ class StandInHub:
         self.host_certificate: dict[str, Any] = {}
         self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
-        self._streams: list[tuple[asyncio.Queue[m.Command], asyncio.Transport | None]] = []
+        self._gateways: dict[str, str] = {}
+        self._streams: dict[str, tuple[asyncio.Queue[m.Command], asyncio.Transport | None]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in hub")
         self._thread.start()
@@ -152,17 +153,23 @@ class StandInHub:
         self._loop.close()
 
     def command(self, command: m.Command) -> None:
-        """Send a command to every gateway that listens, as soon as one does."""
+        """Send a command to the gateways of its sessions, each as soon as it listens."""
 
         async def send() -> None:
-            for _ in range(1000):
-                if live := [queue for queue, transport in self._streams if not _is_over(transport)]:
-                    break
-                await asyncio.sleep(0.02)
-            for queue in live:
+            for instance in {self._gateways[session] for session in command.sessions}:
+                queue = await self._listening(instance)
                 queue.put_nowait(command)
 
         self._do(send())
+
+    async def _listening(self, instance: str) -> asyncio.Queue[m.Command]:
+        """Wait until a gateway listens: what is written to a stream that is over is lost."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                queue, transport = self._streams.get(instance, (None, None))
+                if queue is not None and transport is not None and not transport.is_closing():
+                    return queue
+                await asyncio.sleep(0.02)
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -213,6 +220,7 @@ class StandInHub:
             raise Refused(429, self.full)
         id = str(uuid.uuid4())
         self.sessions[id] = login.user
+        self._gateways[id] = asked.gateway
         self.proofs.append(asked)
         server = self._server(login.user)
         session = m.Session(
@@ -229,6 +237,7 @@ class StandInHub:
             raise Refused(403, "Not yours")
         id = str(uuid.uuid4())
         self.sessions[id] = user
+        self._gateways[id] = asked.gateway
         ready = self.servers[user].state is m.ServerState.READY
         tunnel = m.Tunnel(
             id=id,
@@ -345,17 +354,14 @@ class StandInHub:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         queue: asyncio.Queue[m.Command] = asyncio.Queue()
-        stream = queue, request.transport
-        self._streams.append(stream)
+        instance = request.query["instance"]
+        self._streams[instance] = stream = queue, request.transport
         try:
             while True:
                 await _event(response, await queue.get())
         finally:
-            self._streams.remove(stream)
-
-
-def _is_over(transport: asyncio.Transport | None) -> bool:
-    return transport is None or transport.is_closing()
+            if self._streams[instance] is stream:
+                del self._streams[instance]
 
 
 def _key_and_blob(line: str) -> tuple[asyncssh.SSHKey, bytes]:
