@@ -66,7 +66,8 @@ class DirectoryWatch:
         )
         self._thread.start()
         try:
-            await asyncio.wait_for(self._first, HOLD_SECONDS)
+            async with asyncio.timeout(HOLD_SECONDS):
+                await self._first
         except TimeoutError:
             self._ending.set()
             raise DirectoryUnusable(

@@ -115,7 +115,8 @@ class UserChannel(asyncssh.SSHServerChannel[bytes]):
         A client that first waits for the answer to another request is taken to want none.
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._told_kind.wait(), _TELLING_SECONDS)
+            async with asyncio.timeout(_TELLING_SECONDS):
+                await self._told_kind.wait()
         return self.has_pty
 
     @property

@@ -196,7 +196,8 @@ class House:
                 log.info("The hub takes reports again")
             attempt = 0
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._report_now.wait(), REPORT_SECONDS)
+                async with asyncio.timeout(REPORT_SECONDS):
+                    await self._report_now.wait()
 
     # What the hub says.
 
@@ -271,7 +272,8 @@ class House:
             if not self._sessions or left <= 0 or at_once.is_set():
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(at_once.wait(), min(left, LOOK_SECONDS))
+                async with asyncio.timeout(min(left, LOOK_SECONDS)):
+                    await at_once.wait()
 
     async def aclose(self) -> None:
         """Tell every session that the gateway goes, end them, and tell the hub."""

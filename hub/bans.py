@@ -16,7 +16,7 @@ import msgspec
 
 from kworkspace.cli.client.addresses import source_of
 from kworkspace.hub.bus import Bus
-from kworkspace.hub.guesses import Count
+from kworkspace.hub.counts import Count, keep_newest
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class Bans:
     def is_banned(self, user: str, address: str, public_key: str) -> bool:
         """Whether a login is refused without a look-up of its key."""
         return (
-            self._wait(_source(address), user) > 0 and _digest(user, public_key) not in self._good
+            self._wait(source_of(address), user) > 0 and _digest(user, public_key) not in self._good
         )
 
     def failed(self, user: str, address: str) -> None:
         """A connection has ended without a login; one that was banned changes nothing."""
-        source = _source(address)
+        source = source_of(address)
         if self._wait(source, user) == 0:
             self._tell(_Login(source=source, user=user, key=None))
             if (wait := self._wait(source, user)) > 0:
@@ -69,7 +69,7 @@ class Bans:
 
     def succeeded(self, user: str, address: str, public_key: str) -> None:
         """A login is good: forget what has failed, and remember the key."""
-        source, key = _source(address), _digest(user, public_key)
+        source, key = source_of(address), _digest(user, public_key)
         if user in self._counts.get(source, ()) or key not in self._good:
             self._tell(_Login(source=source, user=user, key=key))
 
@@ -82,28 +82,16 @@ class Bans:
 
     def _heard(self, message: bytes) -> None:
         login = msgspec.json.decode(message, type=_Login)
-        # The newest are at the end; when there are too many, the oldest go.
         users = self._counts.pop(login.source, {})
         count = users.pop(login.user, None) or Count()
         if login.key is None:
             count.add(self._seconds())
-            users[login.user] = count
-            if len(users) > MOST_OF_SOURCE:
-                del users[next(iter(users))]
+            keep_newest(users, login.user, count, MOST_OF_SOURCE)
+        else:
+            keep_newest(self._good, login.key, None, MOST_KEYS)
         if users:
-            self._counts[login.source] = users
-        if len(self._counts) > MOST_SOURCES:
-            del self._counts[next(iter(self._counts))]
-        if login.key is not None:
-            self._good.pop(login.key, None)
-            self._good[login.key] = None
-            if len(self._good) > MOST_KEYS:
-                del self._good[next(iter(self._good))]
+            keep_newest(self._counts, login.source, users, MOST_SOURCES)
 
 
 def _digest(user: str, public_key: str) -> str:
     return hashlib.sha256(f"{user} {public_key}".encode()).hexdigest()
-
-
-def _source(address: str) -> str:
-    return source_of(address)[:64]

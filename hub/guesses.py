@@ -9,13 +9,13 @@ import math
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
 from kworkspace.cli.client.addresses import source_of
 from kworkspace.cli.client.errors import TooMany
 from kworkspace.hub.bus import Bus
+from kworkspace.hub.counts import Count, keep_newest
 
 GUESSES = "guesses"
 FREE = 10
@@ -23,7 +23,6 @@ FREE = 10
 FREE_OF_ALL = 200
 LONGEST = 900.0
 LONGEST_OF_ALL = 2.0
-MEMORY_SECONDS = 3600.0
 MOST_SOURCES = 10_000
 EVERYBODY = ""
 
@@ -33,27 +32,6 @@ class _Guess(msgspec.Struct, frozen=True, kw_only=True):
 
     hub: str
     source: str
-
-
-@dataclass(slots=True)
-class Count:
-    """What went wrong, how often and when at last."""
-
-    wrong: int = 0
-    last: float = 0.0
-
-    def add(self, now: float) -> None:
-        """Count one more; what is long ago is forgotten."""
-        if now - self.last > MEMORY_SECONDS:
-            self.wrong = 0
-        self.wrong, self.last = self.wrong + 1, now
-
-    def wait(self, now: float, free: int, longest: float) -> float:
-        """Return the seconds until the next guess is heard; one that is waited for doubles it."""
-        over = self.wrong - free
-        if over < 0 or now - self.last > MEMORY_SECONDS:
-            return 0.0
-        return max(0.0, self.last + min(longest, 2.0 ** min(over, 30)) - now)
 
 
 class Guesses:
@@ -83,7 +61,7 @@ class Guesses:
         Raises:
             TooMany: it must wait, and is not looked at.
         """
-        source, now = source_of(address)[:64], self._seconds()
+        source, now = source_of(address), self._seconds()
         waits = (
             self._of(source).wait(now, FREE, LONGEST),
             self._of(EVERYBODY).wait(now, FREE_OF_ALL, LONGEST_OF_ALL),
@@ -112,11 +90,7 @@ class Guesses:
         for key in (source, EVERYBODY):
             count = self._of(key)
             count.add(now)
-            # The newest are at the end; when there are too many, the oldest go.
-            self._counts.pop(key, None)
-            self._counts[key] = count
-        while len(self._counts) > MOST_SOURCES:
-            del self._counts[next(iter(self._counts))]
+            keep_newest(self._counts, key, count, MOST_SOURCES)
 
     def _of(self, key: str) -> Count:
         return self._counts.get(key) or Count(last=self._seconds())

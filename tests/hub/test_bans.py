@@ -5,7 +5,7 @@ import pytest
 from kworkspace.hub import bans as module
 from kworkspace.hub.bans import FREE, LONGEST, Bans
 from kworkspace.hub.bus import LocalBus
-from kworkspace.hub.guesses import MEMORY_SECONDS
+from kworkspace.hub.counts import MEMORY_SECONDS
 
 OFFICE = "192.0.2.1"
 KEY, PROVEN = "ssh-ed25519 AAAA", "ssh-ed25519 BBBB"

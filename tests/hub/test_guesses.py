@@ -5,12 +5,12 @@ import pytest
 from kworkspace.cli.client.errors import TooMany
 from kworkspace.hub import guesses as module
 from kworkspace.hub.bus import LocalBus
+from kworkspace.hub.counts import MEMORY_SECONDS
 from kworkspace.hub.guesses import (
     FREE,
     FREE_OF_ALL,
     LONGEST,
     LONGEST_OF_ALL,
-    MEMORY_SECONDS,
     Guesses,
 )
 

@@ -125,7 +125,8 @@ async def _end_everything(host: Host, seconds: int) -> None:
                 send(process, signal.SIGKILL)
         host.children.changed.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(host.children.changed.wait(), _POLL_SECONDS)
+            async with asyncio.timeout(_POLL_SECONDS):
+                await host.children.changed.wait()
 
 
 async def _say_farewell(host: Host, connections: set[asyncssh.SSHServerConnection]) -> None:
