@@ -376,7 +376,7 @@ def _fingerprint(line: str) -> str:
 
 def help_lines(login: Login) -> list[str]:
     """Return the help."""
-    texts = {"help": "Show this."} | {name: COMMANDS[name] for name in AT_THE_GATEWAY}
+    texts = {"help": "Show this."} | AT_THE_GATEWAY
     return [
         f"Usage: ssh {login}@HUB kworkspace [-o json] COMMAND [NAME]",
         "",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
+from tests.echo import COMMAND, answers, open_echo
 
 MakeHub = Callable[..., Any]
 
@@ -22,29 +23,6 @@ def hub(make_hub: MakeHub) -> Any:
     return hub
 
 
-def open_session(hub: Any) -> "subprocess.Popen[str]":
-    """Open a session that answers each line with itself."""
-    session = subprocess.Popen(
-        hub.ssh("echo here; cat"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert session.stdout is not None
-    assert session.stdout.readline() == "here\n"
-    return session
-
-
-def answers(session: "subprocess.Popen[str]", line: str) -> bool:
-    """Whether the session still answers."""
-    assert session.stdin is not None
-    assert session.stdout is not None
-    session.stdin.write(f"{line}\n")
-    session.stdin.flush()
-    return session.stdout.readline() == f"{line}\n"
-
-
 def test_a_removed_key_ends_what_it_opened(hub: Any) -> None:
     """The session at once, with a word why; the key opens neither the gateway nor the workspace."""
     hub.key = hub.directory / "another"
@@ -54,7 +32,7 @@ def test_a_removed_key_ends_what_it_opened(hub: Any) -> None:
     path = f"/users/{hub.user}/keys"
     status, added = hub.api("POST", path, {"key": line})
     assert status == 201
-    session = open_session(hub)
+    session = open_echo(hub.ssh(COMMAND))
     [authorized] = hub.data_dir.rglob("authorized_keys")
     assert line.split()[1] in authorized.read_text()
     assert answers(session, "still here")
@@ -91,7 +69,7 @@ def test_file_outlives_stop_and_start(hub: Any) -> None:
 
 def test_session_outlives_a_killed_hub(hub: Any) -> None:
     """Gateway, session and workspace go on without the hub; the next one adopts them."""
-    session = open_session(hub)
+    session = open_echo(hub.ssh(COMMAND))
     gateways, workspaces = hub.gateways(), hub.workspaces()
     hub.kill()
     assert answers(session, "nobody home")
@@ -104,7 +82,7 @@ def test_session_outlives_a_killed_hub(hub: Any) -> None:
 
 def test_sigterm_ends_hub_and_gateway_and_leaves_workspaces(hub: Any) -> None:
     """An ordinary end tells the sessions, and what runs is adopted by the next hub."""
-    session = open_session(hub)
+    session = open_echo(hub.ssh(COMMAND))
     workspaces = hub.workspaces()
     assert hub.terminate() == 0
     _, told = session.communicate(timeout=30)
@@ -120,7 +98,7 @@ def test_sigterm_ends_hub_and_gateway_and_leaves_workspaces(hub: Any) -> None:
 
 def test_stop_ends_sessions_with_a_word(hub: Any) -> None:
     """Who stops a workspace tells those who are in it."""
-    session = open_session(hub)
+    session = open_echo(hub.ssh(COMMAND))
     assert hub.api("DELETE", "/users/alice/server")[0] == 204
     _, told = session.communicate(timeout=30)
     assert "being stopped" in told

@@ -28,5 +28,7 @@ SECTIONS = {
 }
 COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
-AT_THE_GATEWAY = ("open", "start", "stop", "status", "keys", "ports")
-"""What `ssh NAME@HUB kworkspace COMMAND` answers, beside `help`."""
+AT_THE_GATEWAY = {"open": "Show the address of the hub's page."} | {
+    name: COMMANDS[name] for name in ("start", "stop", "status", "keys", "ports")
+}
+"""What `ssh NAME@HUB kworkspace COMMAND` answers, beside `help`: it opens no browser."""

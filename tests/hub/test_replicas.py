@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.leases import LEASE_SECONDS
 from tests.conftest import RealHub
+from tests.echo import COMMAND, answers, open_echo
 from tests.hub.cluster import Cluster, cluster
 from tests.hub.conftest import ON_POSTGRES
 
@@ -155,29 +155,6 @@ async def database_url(database: str) -> str:
     return database
 
 
-def open_session(hub: RealHub) -> "subprocess.Popen[str]":
-    """Open a session of OpenSSH's that answers each line with itself."""
-    session = subprocess.Popen(
-        hub.ssh("echo here; cat"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert session.stdout is not None
-    assert session.stdout.readline() == "here\n"
-    return session
-
-
-def answers(session: "subprocess.Popen[str]", line: str) -> bool:
-    """Whether the session still answers."""
-    assert session.stdin is not None
-    assert session.stdout is not None
-    session.stdin.write(f"{line}\n")
-    session.stdin.flush()
-    return session.stdout.readline() == f"{line}\n"
-
-
 @ON_POSTGRES
 async def test_hubs_are_killed_at_random(make_hub: MakeHub, database: str) -> None:
     """Every request ends as told, no server is lost or doubled, no session drops."""
@@ -191,7 +168,7 @@ c.Hub.active_server_limit = {MOST_ALIVE}
         for replica in hubs.replicas:
             replica.launch()
         await hubs.ready()
-        session = await asyncio.to_thread(open_session, hubs.real)
+        session = await asyncio.to_thread(open_echo, hubs.real.ssh(COMMAND))
         gateways = hubs.real.gateways()
         workers = [
             Worker(hubs, numbers, names[index::WORKERS], random.Random(chance.random()))

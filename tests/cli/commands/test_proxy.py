@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.echo import COMMAND, answers, open_echo
+
 MakeHub = Callable[..., Any]
 PROGRAM = str(Path(sys.executable).with_name("kworkspace"))
 
@@ -53,30 +55,6 @@ def ssh(hub: Any, *words: str) -> list[str]:
     return ["ssh", *(f"-o{option}" for option in options), *where, *words]
 
 
-def open_session(hub: Any) -> "subprocess.Popen[str]":
-    """Open a session that answers each line with itself."""
-    pipe = subprocess.PIPE
-    session = subprocess.Popen(
-        ssh(hub, "echo here; cat"),
-        env=environment(hub),
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-    )
-    assert session.stdout is not None
-    assert session.stdout.readline() == "here\n"
-    return session
-
-
-def answers(session: "subprocess.Popen[str]", line: str) -> bool:
-    assert session.stdin is not None
-    assert session.stdout is not None
-    session.stdin.write(f"{line}\n")
-    session.stdin.flush()
-    return session.stdout.readline() == f"{line}\n"
-
-
 def test_a_first_time_signs_in_and_starts_it(hub: Any) -> None:
     """Nothing is known beforehand; what is learned is kept, and the host key is the hub's word."""
     done = subprocess.run(
@@ -94,7 +72,7 @@ def test_a_first_time_signs_in_and_starts_it(hub: Any) -> None:
 
 
 def test_it_outlives_its_hub(hub: Any) -> None:
-    session = open_session(hub)
+    session = open_echo(ssh(hub, COMMAND), environment(hub))
     hub.kill()
     assert answers(session, "nobody home")
     hub.start()
@@ -105,7 +83,7 @@ def test_it_outlives_its_hub(hub: Any) -> None:
 
 @pytest.mark.parametrize("end", ["logout", "stop"])
 def test_what_ends_it_is_said(hub: Any, end: str) -> None:
-    session = open_session(hub)
+    session = open_echo(ssh(hub, COMMAND), environment(hub))
     assert kworkspace(hub, end).returncode == 0
     _, told = session.communicate(timeout=30)
     assert session.returncode == 255
@@ -125,7 +103,7 @@ def test_who_does_not_get_in(hub: Any) -> None:
         assert (done.returncode, done.stdout) == (code, ""), done
         assert said in done.stderr
         assert done.stderr.startswith("kworkspace: ")
-    session = open_session(hub)
+    session = open_echo(ssh(hub, COMMAND), environment(hub))
     assert session.communicate(timeout=30)[0] == ""
     [token] = (hub.directory / "state/kworkspace/tokens").iterdir()
     token.write_text(token.read_text().replace("kws_", "kws_x"))
