@@ -9,11 +9,15 @@ import resource
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from traitlets import Bool, TraitError, Unicode, default, observe
-from traitlets.config import Application, Config
-from traitlets.config.loader import ConfigLoaderError, PyFileConfigLoader
+from traitlets.config import Config
+from traitlets.config.loader import (
+    ConfigLoaderError,
+    KVArgParseConfigLoader,
+    PyFileConfigLoader,
+)
 
 from kworkspace.authenticators.base import Authenticator
 from kworkspace.authenticators.dummy import DummyAuthenticator
@@ -113,7 +117,7 @@ class Hub(HubOptions):
     def _classes_inc_parents(self, classes: Any = None) -> Generator[Any, None, None]:
         """Every class of the generated configuration; `c.Hub` is where its options belong."""
         found = super()._classes_inc_parents(classes)
-        yield from (kind for kind in found if kind not in (HubOptions, Application))
+        yield from (kind for kind in found if kind not in HubOptions.__mro__)
 
     def initialize(self, argv: Any = None) -> None:
         """Read command line and configuration file; the command line wins.
@@ -137,6 +141,9 @@ class Hub(HubOptions):
             raise explain(error, Config(), None) from error
         except (argparse.ArgumentError, ConfigLoaderError) as error:
             raise ConfigError(f"{error}; see kworkspace-hub --help") from error
+
+    def _create_loader(self, argv: Any, aliases: Any, flags: Any, classes: Any) -> "_Loader":
+        return _Loader(argv, aliases, flags, classes=classes, log=self.log)
 
     def _load_file(self) -> Path | None:
         file = Path(self.config_file).absolute()
@@ -198,6 +205,22 @@ class Hub(HubOptions):
         except OSError as error:
             raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
         sys.stdout.write(f"Wrote {file}\n")
+
+
+class _Parser(KVArgParseConfigLoader.parser_class):  # type: ignore[misc, valid-type]  # untyped
+    """Takes words and options in any order, and raises what is wrong."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse them all."""
+        return self.parse_intermixed_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise ConfigError(f"{message}; see kworkspace-hub --help")
+
+
+class _Loader(KVArgParseConfigLoader):
+    parser_class = _Parser
 
 
 def _command_first(argv: list[str], commands: dict[str, Any]) -> list[str]:

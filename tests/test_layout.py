@@ -58,7 +58,7 @@ TESTED_AS_A_WHOLE = {
     "hub/api/test_addresses.py": "cli/client/proxies.py",
     "hub/api/test_tunnels.py": "hub/tunnels.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",
-    "hub/test_config_check.py": "hub/config.py",
+    "hub/test_config_check.py": "hub/config.py hub/gateway_options.py hub/place_options.py",
     "hub/test_failpoints.py": """
         hub/clock.py hub/db/leases.py hub/db/meta.py hub/db/migrations/env.py hub/db/servers.py
         hub/run.py""",
@@ -201,6 +201,12 @@ def test_only_the_database_package_makes_engines() -> None:
     users = {str(file) for file in modules() if names(file) & ENGINES}
     assert {file for file in users if not file.startswith("hub/db/")} == set()
     assert users, "the check finds nothing at all"
+
+
+def test_no_cancellation_is_swallowed() -> None:
+    """`asyncio.wait_for` of Python 3.11 can do that; `asyncio.timeout` does not."""
+    users = [str(file) for file in modules() if "asyncio.wait_for" in (ROOT / file).read_text()]
+    assert users == []
 
 
 def test_keys_and_signatures_are_all_that_others_take_of_asyncssh() -> None:
