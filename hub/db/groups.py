@@ -1,16 +1,9 @@
 """Queries on groups."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.hub.db.models import Group
-
-
-async def get_all(session: AsyncSession) -> Sequence[Group]:
-    """Return all groups with their users."""
-    return (await session.scalars(select(Group).order_by(Group.name))).all()
 
 
 async def get(session: AsyncSession, name: str) -> Group | None:

@@ -8,11 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kworkspace.hub.db.models import SSHKey, User
 
 
-async def get_all(session: AsyncSession) -> Sequence[SSHKey]:
-    """Return all keys with their users."""
-    return (await session.scalars(select(SSHKey))).all()
-
-
 async def of_user(session: AsyncSession, user: User) -> Sequence[SSHKey]:
     """Return a user's keys, oldest first."""
     query = select(SSHKey).where(SSHKey.user_id == user.id).order_by(SSHKey.created, SSHKey.id)

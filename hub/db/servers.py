@@ -16,11 +16,6 @@ SERVERS = "servers"
 _PENDING = (ServerState.STARTING, ServerState.STOPPING)
 
 
-async def get_all(session: AsyncSession) -> Sequence[Server]:
-    """Return all servers with their users."""
-    return (await session.scalars(select(Server))).all()
-
-
 async def get(session: AsyncSession, id: str) -> Server | None:
     """Return the server of this id, or None; locked until the transaction ends."""
     query = select(Server).where(Server.id == id).with_for_update(of=Server)

@@ -13,11 +13,6 @@ REVOCATION = "revocation"  # whoever deletes tokens does it alone (`serialize`)
 _MOST_PARAMETERS = 10_000  # in one statement; SQLite takes 32,766
 
 
-async def get_all(session: AsyncSession) -> Sequence[APIToken]:
-    """Return all tokens with their users."""
-    return (await session.scalars(select(APIToken))).all()
-
-
 async def get(session: AsyncSession, digest: str) -> APIToken | None:
     """Return the token with this SHA-256, or None."""
     return (await session.scalars(select(APIToken).where(APIToken.digest == digest))).one_or_none()

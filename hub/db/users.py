@@ -8,11 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kworkspace.hub.db.models import Server, User
 
 
-async def get_all(session: AsyncSession) -> Sequence[User]:
-    """Return all users by name."""
-    return (await session.scalars(select(User).order_by(User.name))).all()
-
-
 async def names(session: AsyncSession) -> Sequence[str]:
     """Return the names of all users."""
     return (await session.scalars(select(User.name))).all()

@@ -17,7 +17,7 @@ import aiohttp
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.spawners.processes import marked
 from tests.conftest import RealHub, free_port
-from tests.hub.conftest import until
+from tests.hub.clock import until
 
 CHUNK = 65536
 

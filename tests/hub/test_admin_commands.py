@@ -189,6 +189,12 @@ def test_removing_is_confirmed(
     assert command("user", "remove", "carol") == "Removed carol\n"
 
 
+def test_words_and_options_in_any_order(command: Type) -> None:
+    said = command("user", "--admin", "add", "--log-level=ERROR", "carol", "dave")
+    assert said == "Added carol, an admin\nAdded dave, an admin\n"
+    assert command("user", "remove", "--yes", "carol") == "Removed carol\n"
+
+
 def test_words_of_other_commands(command: Type) -> None:
     with pytest.raises(ConfigError, match="'nonsense' is not a command"):
         command("nonsense")

@@ -14,7 +14,9 @@ from kworkspace.hub.db.store import Store
 from kworkspace.hub.presence import SecondHub, lock_database
 from kworkspace.hub.readmodel import ReadModel, TokenRow
 from tests.hub.api.conftest import OpenWeb, open_web
-from tests.hub.conftest import ON_SQLITE, Clock, KeyFile, OpenParts
+from tests.hub.clock import Clock
+from tests.hub.conftest import ON_SQLITE, KeyFile
+from tests.hub.parts import OpenParts
 
 __all__ = ["open_web"]  # a fixture of a folder below
 

@@ -4,7 +4,8 @@ import pytest
 
 from kworkspace.cli.client.models import UserChange
 from tests.hub.api.conftest import OpenWeb, open_web
-from tests.hub.conftest import KeyFile, OpenParts, Parts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts, Parts
 
 __all__ = ["open_web"]  # a fixture of a folder below
 

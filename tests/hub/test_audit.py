@@ -10,7 +10,8 @@ from kworkspace.cli.client.errors import Forbidden, Unauthorized, Unavailable
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.audit import BURST, REFUSALS_PER_SECOND, Origin, origin
 from kworkspace.hub.db import models as db
-from tests.hub.conftest import Parts, until
+from tests.hub.clock import until
+from tests.hub.parts import Parts
 
 
 async def test_a_change_is_told_by_who_made_it(parts: Parts) -> None:

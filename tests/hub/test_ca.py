@@ -16,7 +16,8 @@ from kworkspace.cli.client.errors import BadRequest, KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.ca import DoorKey, HostAuthority, UserAuthority
 from kworkspace.hub.key_ring import SETTLE, KeyRing, write_ring
-from tests.hub.conftest import Clock, KeyFile
+from tests.hub.clock import Clock
+from tests.hub.conftest import KeyFile
 
 
 def test_key_is_made_once_and_only_for_its_owner(tmp_path: Path, clock: Clock) -> None:

@@ -11,7 +11,9 @@ from kworkspace.hub import consequences
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db.changes import Changes
 from tests.hub.api.conftest import signed_login
-from tests.hub.conftest import KeyFile, OpenParts, Parts, until
+from tests.hub.clock import until
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts, Parts
 
 
 async def settled(parts: Parts) -> None:

@@ -14,7 +14,9 @@ from kworkspace.hub.audit import Origin, origin
 from kworkspace.hub.db import models as db
 from kworkspace.hub.leases import Leases
 from kworkspace.spawners.base import Exit, Workspace
-from tests.hub.conftest import DEADLINE, Parts, forever, held_by, until
+from tests.hub.clock import DEADLINE, until
+from tests.hub.fake_spawner import forever, held_by
+from tests.hub.parts import Parts
 
 READY, STOPPED = ServerState.READY, ServerState.STOPPED
 

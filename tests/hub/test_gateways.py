@@ -15,7 +15,8 @@ from kworkspace.hub.bus import LocalBus
 from kworkspace.hub.ca import DoorKey, HostAuthority
 from kworkspace.hub.gateways import AT_ONCE, Gateways
 from kworkspace.hub.key_ring import KeyRing
-from tests.hub.conftest import DOOR, DOOR_KEY, Clock, until
+from tests.hub.clock import Clock, until
+from tests.hub.parts import DOOR, DOOR_KEY
 
 HOSTS = KeyRing.new("hosts", datetime(2030, 1, 1, tzinfo=UTC))
 

@@ -6,7 +6,7 @@ import pytest
 
 from kworkspace.cli.client.errors import BadRequest, Conflict, InvalidName, NotFound
 from kworkspace.hub.groups import parse_group_name
-from tests.hub.conftest import Parts
+from tests.hub.parts import Parts
 
 
 async def test_made_changed_and_deleted(parts: Parts) -> None:

@@ -11,7 +11,8 @@ from kworkspace.hub import housekeeping as module
 from kworkspace.hub.db import models as db
 from kworkspace.hub.housekeeping import LEASE, Housekeeping
 from kworkspace.hub.leases import Leases
-from tests.hub.conftest import Parts, until
+from tests.hub.clock import until
+from tests.hub.parts import Parts
 
 
 def housekeeping(parts: Parts, events_days: int = 0) -> Housekeeping:

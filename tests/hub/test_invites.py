@@ -20,7 +20,8 @@ from kworkspace.hub.invites import ALPHABET, COMMENT, new_code, normal_code
 from kworkspace.hub.keys import MOST_KEYS
 from kworkspace.hub.readmodel import digest
 from tests.hub.api.conftest import signed_login
-from tests.hub.conftest import KeyFile, OpenParts, Parts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts, Parts
 
 Claim = Callable[..., InviteClaim]
 

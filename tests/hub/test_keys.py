@@ -6,7 +6,9 @@ import pytest
 
 from kworkspace.cli.client.errors import BadRequest, Conflict, NotFound
 from kworkspace.hub.keys import MOST_KEYS
-from tests.hub.conftest import KeyFile, OpenParts, Parts, until
+from tests.hub.clock import until
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts, Parts
 
 
 async def test_added_and_shown(open_hub: OpenParts, keys: dict[str, KeyFile]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub import lag
-from tests.hub.conftest import until
+from tests.hub.clock import until
 
 
 async def test_alarm(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

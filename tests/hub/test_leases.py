@@ -12,7 +12,8 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db.moment import is_shared
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.leases import LeaseLost, Leases, machine, new_holder, same_machine
-from tests.hub.conftest import ON_POSTGRES, Clock, until
+from tests.hub.clock import Clock, until
+from tests.hub.conftest import ON_POSTGRES
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tornado.web import Application
 from kworkspace.hub import listening as module
 from kworkspace.hub.config import HubOptions
 from kworkspace.hub.listening import local_url, service_environment
-from tests.hub.conftest import until
+from tests.hub.clock import until
 
 
 @pytest.mark.parametrize(

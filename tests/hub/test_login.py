@@ -11,7 +11,8 @@ from kworkspace.cli.client.errors import BadRequest, Forbidden
 from kworkspace.cli.client.models import TokenRequest
 from kworkspace.hub.login import SignIn
 from tests.hub.api.conftest import counted_queries
-from tests.hub.conftest import PUBLIC_URL, KeyFile, OpenParts, Parts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import PUBLIC_URL, OpenParts, Parts
 
 
 async def test_a_challenge_is_stateless_and_new(parts: Parts) -> None:

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Parts
 from tests.hub.db.test_store import user
+from tests.hub.parts import Parts
 
 MANY = 20
 

@@ -8,7 +8,9 @@ import pytest
 from kworkspace.cli.client.errors import BadRequest, Conflict, InvalidName, NotFound
 from kworkspace.cli.client.models import UserChange
 from kworkspace.hub.people import MOST_AT_ONCE
-from tests.hub.conftest import KeyFile, OpenParts, Parts, until
+from tests.hub.clock import until
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts, Parts
 
 LOOKS_LIKE_ALICE = "\N{CYRILLIC SMALL LETTER A}lice"
 

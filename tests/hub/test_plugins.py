@@ -9,7 +9,7 @@ from traitlets import TraitError
 from kworkspace.authenticators.ssh_key import SSHKeyAuthenticator
 from kworkspace.hub.config import HubOptions
 from kworkspace.spawners.local import LocalSpawner
-from tests.hub.conftest import FakeSpawner
+from tests.hub.fake_spawner import FakeSpawner
 
 
 @pytest.mark.parametrize(

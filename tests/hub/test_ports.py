@@ -7,7 +7,8 @@ import pytest
 from kworkspace.cli.client.errors import Conflict, KworkspaceError, NotFound, TooMany
 from kworkspace.hub.ports import MOST, MOST_NAME
 from kworkspace.spawners.base import Listener
-from tests.hub.conftest import ON_SQLITE, Parts
+from tests.hub.conftest import ON_SQLITE
+from tests.hub.parts import Parts
 
 
 @ON_SQLITE

@@ -12,7 +12,7 @@ from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.bus import LocalBus
 from kworkspace.hub.progress import MAX_EVENTS, TOPIC, ProgressBoard, beginning
 from kworkspace.hub.readmodel import ReadModel, ServerRow
-from tests.hub.conftest import DEADLINE, Clock
+from tests.hub.clock import DEADLINE, Clock
 
 STARTING, READY, STOPPING, STOPPED = (
     ServerState.STARTING,

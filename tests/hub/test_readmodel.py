@@ -13,7 +13,8 @@ from kworkspace.hub.db.store import Store
 from kworkspace.hub.readmodel import ReadModel, digest
 from kworkspace.hub.servers import Limits
 from kworkspace.spawners.base import Workspace
-from tests.hub.conftest import OpenParts, Parts, until
+from tests.hub.clock import until
+from tests.hub.parts import OpenParts, Parts
 
 ADDED = ["carol", "dave", "erin"]
 

@@ -8,7 +8,9 @@ import pytest
 
 from kworkspace.cli.client.models import ServerState
 from kworkspace.spawners.base import Home, Running
-from tests.hub.conftest import Clock, OpenParts, Parts, forever, held_by, until
+from tests.hub.clock import Clock, until
+from tests.hub.fake_spawner import forever, held_by
+from tests.hub.parts import OpenParts, Parts
 
 READY, STOPPED = ServerState.READY, ServerState.STOPPED
 

@@ -11,7 +11,7 @@ from kworkspace.hub.config import HubOptions
 from kworkspace.hub.files import FileUnusable
 from kworkspace.hub.key_ring import read_ring, write_ring
 from kworkspace.hub.secret_files import load, shared
-from tests.hub.conftest import FakeSpawner
+from tests.hub.fake_spawner import FakeSpawner
 
 
 def test_hubs_that_start_at_once_agree(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from kworkspace.cli.client.errors import BadRequest, NotFound, TooMany
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.servers import AlreadyRunning, Limits, describe
-from tests.hub.conftest import OpenParts, Parts, forever, held_by
+from tests.hub.fake_spawner import forever, held_by
+from tests.hub.parts import OpenParts, Parts
 
 READY, STOPPED = ServerState.READY, ServerState.STOPPED
 

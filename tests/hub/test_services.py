@@ -13,7 +13,8 @@ from kworkspace.hub import services
 from kworkspace.hub.files import FileUnusable, write_secret
 from kworkspace.hub.services import MARK, Service, Supervisor
 from kworkspace.spawners.processes import carrying
-from tests.hub.conftest import Parts, until
+from tests.hub.clock import until
+from tests.hub.parts import Parts
 
 # Says its pid and environment, and then does what the test wants.
 BEGIN = """

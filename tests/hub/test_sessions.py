@@ -18,7 +18,8 @@ from kworkspace.hub.gateways import COMMANDS
 from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import IDLE, KEY_GONE
 from tests.hub.api.conftest import signed_login
-from tests.hub.conftest import DOOR, KeyFile, OpenParts, Parts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import DOOR, OpenParts, Parts
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from kworkspace.hub.leases import LeaseLost
 from kworkspace.hub.servers import Limits
 from kworkspace.hub.steps import learn
 from kworkspace.spawners.base import Exit
-from tests.hub.conftest import OpenParts, Parts, held_by, until
+from tests.hub.clock import until
+from tests.hub.fake_spawner import held_by
+from tests.hub.parts import OpenParts, Parts
 
 STOPPED = ServerState.STOPPED
 

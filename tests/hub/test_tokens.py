@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from kworkspace.cli.client.errors import NotFound
 from kworkspace.hub.db import models as db
 from kworkspace.hub.tokens import PREFIX, new_secret
-from tests.hub.conftest import ON_SQLITE, Parts
+from tests.hub.conftest import ON_SQLITE
+from tests.hub.parts import Parts
 
 
 async def test_made_and_found(parts: Parts) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from kworkspace.authenticators.ssh_key import SSHKeyAuthenticator
 from kworkspace.hub.users import is_named, named, take_over
-from tests.hub.conftest import OpenParts, Parts
+from tests.hub.parts import OpenParts, Parts
 
 
 async def test_users(parts: Parts) -> None:

@@ -16,7 +16,8 @@ from kworkspace.spawners.base import Exit, Running, Spawner, Workspace, call_hoo
 from kworkspace.spawners.kube import KubeSpawner
 from kworkspace.spawners.local import LocalSpawner
 from kworkspace.spawners.local.state import Paths, read_state
-from tests.hub.conftest import FakeSpawner, until
+from tests.hub.clock import until
+from tests.hub.fake_spawner import FakeSpawner
 from tests.kube_api.cluster import Cluster, serve
 
 DEADLINE = 30.0

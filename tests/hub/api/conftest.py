@@ -21,7 +21,9 @@ from yarl import URL
 
 from kworkspace.cli.client.challenge import door_text
 from kworkspace.hub.api.routes import make_application
-from tests.hub.conftest import DEADLINE, DOOR_KEY, KeyFile, OpenParts, Parts
+from tests.hub.clock import DEADLINE
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import DOOR_KEY, OpenParts, Parts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from kworkspace.cli.client.proxies import client_address, is_trusted, trusted_ne
 from kworkspace.hub.api.paging import PAGINATED
 from kworkspace.hub.db import models as db
 from tests.hub.api.conftest import OpenWeb
-from tests.hub.conftest import OpenParts
+from tests.hub.parts import OpenParts
 
 PROXIES = trusted_networks(["192.0.2.1", "10.0.0.0/8", "2001:db8::/32"])
 

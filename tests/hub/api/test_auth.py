@@ -10,7 +10,8 @@ from kworkspace.cli.client.challenge import challenge_text
 from kworkspace.hub import login
 from kworkspace.hub.db import models as db
 from tests.hub.api.conftest import OpenWeb, Reply, Web
-from tests.hub.conftest import PUBLIC_URL, KeyFile, OpenParts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import PUBLIC_URL, OpenParts
 
 Keys = dict[str, KeyFile]
 

@@ -18,7 +18,7 @@ from kworkspace.cli.client.errors import (
 from kworkspace.hub.api.base import MAX_BODY_BYTES, PUBLIC, BaseHandler
 from kworkspace.hub.servers import Limits
 from tests.hub.api.conftest import OpenWeb, Web
-from tests.hub.conftest import OpenParts
+from tests.hub.parts import OpenParts
 
 
 async def raise_in_start(web: Web, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,16 +17,17 @@ from kworkspace.hub.bans import FREE
 from kworkspace.hub.db import models as db
 from kworkspace.hub.servers import Limits
 from kworkspace.hub.session_policy import SessionPolicy
-from tests.hub import conftest
+from tests.hub import parts as hub
 from tests.hub.api.conftest import OpenWeb, Reply, Web, signed_login
-from tests.hub.conftest import KeyFile, OpenParts, held_by, until
+from tests.hub.clock import until
+from tests.hub.conftest import KeyFile
+from tests.hub.fake_spawner import held_by
+from tests.hub.parts import OpenParts
 
 SESSIONS = "/hub/api/gateway/sessions"
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
-DOOR = msgspec.to_builtins(conftest.DOOR)
-FOREIGN = msgspec.to_builtins(
-    msgspec.structs.replace(conftest.DOOR, host_keys=["ssh-ed25519 AAAA"])
-)
+DOOR = msgspec.to_builtins(hub.DOOR)
+FOREIGN = msgspec.to_builtins(msgspec.structs.replace(hub.DOOR, host_keys=["ssh-ed25519 AAAA"]))
 Keys = dict[str, KeyFile]
 
 
@@ -276,11 +277,11 @@ async def test_close(web: Web, gateway: str, keys: Keys) -> None:
 async def test_host_certificate(web: Web, gateway: str, alice: str) -> None:
     """By the authority that people are told of, for the door alone; nobody else may ask."""
     path = "/hub/api/gateway/host-certificate"
-    [line] = conftest.DOOR.host_keys
+    [line] = hub.DOOR.host_keys
     reply = await web("POST", path, gateway, json={"public_key": line})
     assert reply.status == 201
     certificate = asyncssh.import_certificate(reply.json["certificate"])
-    assert certificate.key == conftest.DOOR_KEY.convert_to_public()
+    assert certificate.key == hub.DOOR_KEY.convert_to_public()
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     reply = await web("POST", path, gateway, json={"public_key": other})
     assert (reply.status, "host key" in reply.error[1]) == (403, True)

@@ -2,7 +2,7 @@
 
 from kworkspace.hub import __version__
 from tests.hub.api.conftest import Web
-from tests.hub.conftest import DOOR
+from tests.hub.parts import DOOR
 
 
 async def test_root(web: Web) -> None:

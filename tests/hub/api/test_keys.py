@@ -2,7 +2,8 @@
 
 from kworkspace.cli.client.models import Key
 from tests.hub.api.conftest import Web, counted_queries
-from tests.hub.conftest import KeyFile, until
+from tests.hub.clock import until
+from tests.hub.conftest import KeyFile
 
 KEYS = "/hub/api/users/alice/keys"
 

@@ -7,7 +7,8 @@ from kworkspace.hub.api import own
 from kworkspace.hub.api.base import BaseHandler
 from kworkspace.hub.scopes import Scope
 from tests.hub.api.conftest import Web, signed_login
-from tests.hub.conftest import PUBLIC_URL, KeyFile
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import PUBLIC_URL
 
 SESSIONS = "/hub/api/gateway/sessions"
 UNKNOWN = "00000000-0000-0000-0000-000000000000"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.hub.api.conftest import OpenWeb, Web
-from tests.hub.conftest import DOOR, OpenParts
+from tests.hub.parts import DOOR, OpenParts
 
 
 @pytest.mark.parametrize("base_url", ["/", "/kw/", "/a/b/"])

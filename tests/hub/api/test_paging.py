@@ -4,7 +4,7 @@ import pytest
 
 from kworkspace.hub.api.paging import PAGINATED
 from tests.hub.api.conftest import OpenWeb, Web
-from tests.hub.conftest import OpenParts
+from tests.hub.parts import OpenParts
 
 
 async def test_pages(open_hub: OpenParts, open_web: OpenWeb) -> None:

@@ -12,7 +12,9 @@ from kworkspace.cli.client.sse import EventDecoder
 from kworkspace.hub.servers import Limits
 from kworkspace.spawners.base import Profile
 from tests.hub.api.conftest import OpenWeb, Web
-from tests.hub.conftest import OpenParts, held_by, until
+from tests.hub.clock import until
+from tests.hub.fake_spawner import held_by
+from tests.hub.parts import OpenParts
 
 SERVER = "/hub/api/users/alice/server"
 

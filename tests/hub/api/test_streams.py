@@ -7,7 +7,7 @@ import pytest
 
 from kworkspace.hub.api import streams as module
 from kworkspace.hub.api.streams import Streams
-from tests.hub.conftest import forever
+from tests.hub.fake_spawner import forever
 
 
 class Events:

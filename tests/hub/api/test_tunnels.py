@@ -13,9 +13,10 @@ from kworkspace.hub.gateways import COMMANDS
 from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import FULL
 from kworkspace.hub.tunnels import REVOKED
-from tests.hub import conftest
+from tests.hub import parts as hub
 from tests.hub.api.conftest import OpenWeb, Web
-from tests.hub.conftest import KeyFile, OpenParts
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts
 
 TUNNELS = "/hub/api/gateway/tunnels"
 UNKNOWN = "The token is unknown or has expired: sign in again"
@@ -177,7 +178,7 @@ async def test_a_blocked_user_is_told_with_the_next_report(
     if blocked:
         web.parts.authenticator.blocked_users = {"alice"}
     report = {
-        "door": msgspec.to_builtins(conftest.DOOR),
+        "door": msgspec.to_builtins(hub.DOOR),
         "sessions": [{"id": id, "idle": 0.0}],
         "tunnel_port": 4444,
     }

@@ -7,7 +7,8 @@ import pytest
 from kworkspace.cli.client.models import User
 from kworkspace.hub.api.paging import PAGINATED
 from tests.hub.api.conftest import Web, counted_queries
-from tests.hub.conftest import held_by, until
+from tests.hub.clock import until
+from tests.hub.fake_spawner import held_by
 
 
 async def test_self(web: Web, alice: str, ada: str, gateway: str) -> None:

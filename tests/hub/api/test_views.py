@@ -8,7 +8,8 @@ from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.api.views import caller_view, server_view, user_view
 from kworkspace.hub.readmodel import ServerRow, UserRow
 from kworkspace.hub.scopes import Caller, Role
-from tests.hub.conftest import Clock, Parts
+from tests.hub.clock import Clock
+from tests.hub.parts import Parts
 
 ROW = ServerRow(
     id="id",

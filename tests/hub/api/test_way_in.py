@@ -13,7 +13,9 @@ import pytest
 
 from tests.gateway.openssh import SSHD, public_line, write_key
 from tests.hub.api.conftest import OpenWeb, Reply, Web, signed_login
-from tests.hub.conftest import Clock, KeyFile, OpenParts
+from tests.hub.clock import Clock
+from tests.hub.conftest import KeyFile
+from tests.hub.parts import OpenParts
 
 SESSIONS = "/hub/api/gateway/sessions"
 MINUTES = 60.0

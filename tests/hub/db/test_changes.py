@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, text, update
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db.changes import CARRIED, Changes
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock
+from tests.hub.clock import Clock
 
 NOW = Clock().now
 

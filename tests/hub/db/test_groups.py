@@ -3,7 +3,7 @@
 from kworkspace.hub.db import groups as queries
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock
+from tests.hub.clock import Clock
 
 
 async def test_queries(store: Store) -> None:
@@ -11,7 +11,6 @@ async def test_queries(store: Store) -> None:
         alice = db.User(name="alice", created=Clock().now)
         session.add_all([db.Group(name="ops", users=[]), db.Group(name="ml", users=[alice])])
     async with store.begin() as session:
-        assert [group.name for group in await queries.get_all(session)] == ["ml", "ops"]
         found = await queries.get(session, "ml")
         assert found is not None
         assert [user.name for user in found.users] == ["alice"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 from kworkspace.hub.db import invites as queries
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock
+from tests.hub.clock import Clock
 
 
 async def test_queries(store: Store) -> None:

@@ -20,7 +20,8 @@ from kworkspace.hub.db.errors import Again
 from kworkspace.hub.db.journal import FRESH_SECONDS, KEPT, Journal
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.readmodel import ReadModel
-from tests.hub.conftest import ON_POSTGRES, Clock, until
+from tests.hub.clock import Clock, until
+from tests.hub.conftest import ON_POSTGRES
 from tests.hub.test_readmodel import assert_in_step
 
 pytestmark = ON_POSTGRES

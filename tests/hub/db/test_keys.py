@@ -5,7 +5,7 @@ from datetime import timedelta
 from kworkspace.hub.db import keys as queries
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock
+from tests.hub.clock import Clock
 
 
 async def test_queries(store: Store) -> None:
@@ -17,7 +17,6 @@ async def test_queries(store: Store) -> None:
             fingerprint = f"SHA256:{number}"
             session.add(db.SSHKey(user=user, fingerprint=fingerprint, line="", created=when))
     async with store.begin() as session:
-        assert len(await queries.get_all(session)) == 3
         found = await queries.of_user(session, alice)
         assert [row.fingerprint for row in found] == ["SHA256:2", "SHA256:0"]
         assert await queries.get(session, found[0].id) is found[0]

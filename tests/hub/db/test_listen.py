@@ -12,7 +12,8 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db.listen import MOST_WAITING, PostgresBus
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.readmodel import ReadModel
-from tests.hub.conftest import DEADLINE, ON_POSTGRES, Clock, until
+from tests.hub.clock import DEADLINE, Clock, until
+from tests.hub.conftest import ON_POSTGRES
 
 pytestmark = ON_POSTGRES
 

@@ -17,8 +17,10 @@ from kworkspace.hub.db.errors import Again
 from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.readmodel import ReadModel
-from tests.hub.conftest import ON_POSTGRES, Parts, until
+from tests.hub.clock import until
+from tests.hub.conftest import ON_POSTGRES
 from tests.hub.db.test_store import names, user
+from tests.hub.parts import Parts
 from tests.hub.test_readmodel import assert_in_step
 from tests.postgres import Server
 

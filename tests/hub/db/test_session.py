@@ -9,7 +9,8 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db.changes import Changes
 from kworkspace.hub.db.session import to_its_end
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock, held_by
+from tests.hub.clock import Clock
+from tests.hub.fake_spawner import held_by
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 2))

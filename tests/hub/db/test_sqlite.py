@@ -15,8 +15,10 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db.errors import DatabaseUnusable
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.db.url import sqlite_file
-from tests.hub.conftest import ON_SQLITE, Clock, Parts, until
+from tests.hub.clock import Clock, until
+from tests.hub.conftest import ON_SQLITE
 from tests.hub.db.test_store import names, user
+from tests.hub.parts import Parts
 
 
 @ON_SQLITE

@@ -10,7 +10,7 @@ from kworkspace.hub.db import models as db
 from kworkspace.hub.db.changes import Changes
 from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.store import Store
-from tests.hub.conftest import Clock
+from tests.hub.clock import Clock
 
 
 def user(name: str) -> db.User:

@@ -8,7 +8,7 @@ import pytest
 from kworkspace.cli.client.errors import Conflict, KworkspaceError
 from kworkspace.spawners.base import Task, TaskResult, Workspace
 from kworkspace.spawners.kube import KubeSpawner
-from tests.hub.conftest import until
+from tests.hub.clock import until
 from tests.kube_api.node.images import Image
 from tests.spawners.kube.house import NAMESPACE, House, workspace
 

@@ -8,7 +8,7 @@ import pytest
 from kworkspace.spawners.base import Exit
 from kworkspace.spawners.kube import exits
 from kworkspace.spawners.kube.exits import Exits
-from tests.hub.conftest import until
+from tests.hub.clock import until
 from tests.spawners.kube.recordings import watched
 
 

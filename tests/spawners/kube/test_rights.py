@@ -7,7 +7,7 @@ import pytest
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.base import Task
 from kworkspace.spawners.kube.access import RIGHTS, rules
-from tests.hub.conftest import until
+from tests.hub.clock import until
 from tests.kube_api.node.images import Image
 from tests.spawners.kube.house import NAMESPACE, House, workspace
 

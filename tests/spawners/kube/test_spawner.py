@@ -11,7 +11,7 @@ import pytest
 from kworkspace.cli.client.errors import BadRequest, KworkspaceError, NotFound, StartFailed
 from kworkspace.spawners.base import Home, Workspace
 from kworkspace.spawners.kube import KubeSpawner
-from tests.hub.conftest import until
+from tests.hub.clock import until
 from tests.kube_api.cluster import Cluster
 from tests.kube_api.node.images import Image
 from tests.kube_api.objects import Object

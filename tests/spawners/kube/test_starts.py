@@ -10,7 +10,7 @@ from traitlets import TraitError
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.base import Running
 from kworkspace.spawners.kube import KubeSpawner, starts
-from tests.hub.conftest import until
+from tests.hub.clock import until
 from tests.kube_api.cluster import Cluster
 from tests.kube_api.node.images import Image
 from tests.kube_api.seeds import node, quota
