@@ -44,11 +44,12 @@ class Wire:
     async def readable(self) -> None:
         """Return when there is something to read, or the end."""
         came = self._loop.create_future()
-        self._loop.add_reader(self._sock, _settle, came)
+        # By number: asyncio's selector takes a socket's text first, which is two system calls.
+        self._loop.add_reader(self._sock.fileno(), _settle, came)
         try:
             await came
         finally:
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._sock.fileno())
 
     def read_into(self, buffer: memoryview) -> int | None:
         """Return how many bytes were read, 0 at the end, None when there are none now.

@@ -93,7 +93,9 @@ class StandInHub:
         self.start_on_connect: m.StartOnConnect = "always"
         self.go_on = threading.Event()
         self._gateways: dict[str, str] = {}
-        self._streams: dict[str, tuple[asyncio.Queue[m.Command], asyncio.Transport | None]] = {}
+        self._streams: dict[
+            str, tuple[asyncio.Queue[m.Command | None], asyncio.Transport | None]
+        ] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in hub")
         self._thread.start()
@@ -142,6 +144,8 @@ class StandInHub:
         """Lose no connection: asyncio leaks what it accepts while its server closes."""
         assert self._listener is not None
         self._loop.remove_reader(self._listener)
+        for queue, _ in self._streams.values():
+            queue.put_nowait(None)
         await asyncio.sleep(0)  # what is accepted becomes a connection (python/cpython#109564)
         await runner.cleanup()
 
@@ -162,7 +166,7 @@ class StandInHub:
 
         self._do(send())
 
-    async def _listening(self, instance: str) -> asyncio.Queue[m.Command]:
+    async def _listening(self, instance: str) -> asyncio.Queue[m.Command | None]:
         """Wait until a gateway listens: what is written to a stream that is over is lost."""
         async with asyncio.timeout(SECONDS):
             while True:
@@ -353,15 +357,16 @@ class StandInHub:
     async def _commands(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        queue: asyncio.Queue[m.Command] = asyncio.Queue()
+        queue: asyncio.Queue[m.Command | None] = asyncio.Queue()  # None is its end
         instance = request.query["instance"]
         self._streams[instance] = stream = queue, request.transport
         try:
-            while True:
-                await _event(response, await queue.get())
+            while command := await queue.get():
+                await _event(response, command)
         finally:
             if self._streams[instance] is stream:
                 del self._streams[instance]
+        return response
 
 
 def _key_and_blob(line: str) -> tuple[asyncssh.SSHKey, bytes]:
