@@ -179,12 +179,14 @@ class Authenticator(LoggingConfigurable):
         """
 
     @abstractmethod
-    def is_good(self, user: str, fingerprint: str) -> bool:
+    def is_good(self, user: str, fingerprint: str, *, address: str | None = None) -> bool:
         """Whether what was proven with a key may live on: tokens and sessions.
 
         Args:
             user: whose.
             fingerprint: as in `ProvenKey`.
+            address: the IP address that it is now used from, if that is to count too; that of a
+                certificate counts when it is shown, and only then.
         """
 
     @abstractmethod

@@ -65,9 +65,9 @@ class DummyAuthenticator(Authenticator):
         """Return no keys: workspaces are entered through the gateway."""
         return ()
 
-    def is_good(self, user: str, fingerprint: str) -> bool:
+    def is_good(self, user: str, fingerprint: str, *, address: str | None = None) -> bool:
         """Whether the user may come in; any key will do."""
-        return self.may_enter(user)
+        return self.may_enter(user) if address is None else self._may_come(user, address)
 
     def may_offer(self, user: str, public_key: str, *, address: str) -> bool:
         """Whether it is a key at all, and offered from this machine."""

@@ -24,7 +24,7 @@ class NullAuthenticator(Authenticator):
         """Return no keys."""
         return ()
 
-    def is_good(self, user: str, fingerprint: str) -> bool:
+    def is_good(self, user: str, fingerprint: str, *, address: str | None = None) -> bool:
         """Say no: what was proven to another authenticator counts no more."""
         return False
 

@@ -179,7 +179,7 @@ class SSHKeyAuthenticator(Authenticator):
         }
         return tuple(lines.values())
 
-    def is_good(self, user: str, fingerprint: str) -> bool:
+    def is_good(self, user: str, fingerprint: str, *, address: str | None = None) -> bool:
         """Whether the key is still the user's, and they may still come in."""
         try:
             digest = digest_of(fingerprint.removeprefix(_CA))
@@ -191,7 +191,9 @@ class SSHKeyAuthenticator(Authenticator):
             return digest in self._authorities
         now = self._clock()
         return any(
-            key.is_current(now) for _, keys in self._sources(user) for key in keys.get(digest, ())
+            key.is_current(now) if address is None else key.holds(now, address)
+            for _, keys in self._sources(user)
+            for key in keys.get(digest, ())
         )
 
     def may_offer(self, user: str, public_key: str, *, address: str) -> bool:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -135,39 +135,61 @@ class Authority:
 
 
 class UserAuthority(Authority):
-    """Signs the gateway's keys."""
+    """Signs keys for sessions: the gateway's, and those that people use in a tunnel."""
 
     comment = "kworkspace user authority"
 
-    def issue(self, *, public_key: str, principal: str, key_id: str, sources: Sequence[str]) -> str:
+    def issue(
+        self,
+        *,
+        public_key: str,
+        principal: str,
+        key_id: str,
+        sources: Sequence[str],
+        not_after: datetime | None = None,
+    ) -> str:
         """Return a user certificate as an OpenSSH line.
 
         Args:
-            public_key: the gateway's key for this session, an OpenSSH line.
+            public_key: the key for this session, an OpenSSH line.
             principal: the server's UUID.
             key_id: shown in the workspace's log: whose session it is.
             sources: the addresses and networks that the certificate is good from.
+            not_after: when it ends at the latest.
 
         Raises:
             BadRequest: the public key is none.
         """
-        try:
-            subject = asyncssh.import_public_key(public_key)
-        except asyncssh.KeyImportError:
-            raise BadRequest("public_key: not an OpenSSH public key") from None
-        if subject.get_algorithm() != "ssh-ed25519":
-            raise BadRequest("public_key: a session's key is an ssh-ed25519 one")
+        subject = session_key(public_key)
         now = self._clock()
+        ends = now + CERTIFICATE_LIFE
+        if not_after is not None:
+            ends = min(ends, not_after)
         certificate = self._signing_key().generate_user_certificate(
             subject,
             key_id,
             principals=[principal],
             valid_after=int((now - CLOCK_SKEW).timestamp()),
-            valid_before=int((now + CERTIFICATE_LIFE).timestamp()),
+            valid_before=int(ends.timestamp()),
             source_address=list(sources),
             permit_x11_forwarding=False,
         )
         return certificate.export_certificate().decode().strip()
+
+
+def session_key(public_key: str) -> asyncssh.SSHKey:
+    """Return the key of an OpenSSH line, for which a certificate is to be made.
+
+    Raises:
+        BadRequest: it is none, or of another kind.
+    """
+    try:
+        key = asyncssh.import_public_key(public_key)
+    except asyncssh.KeyImportError:
+        raise BadRequest("public_key: not an OpenSSH public key") from None
+    if key.get_algorithm() != "ssh-ed25519":
+        raise BadRequest("public_key: a session's key is an ssh-ed25519 one")
+    return key
 
 
 class HostAuthority(Authority):

@@ -55,6 +55,7 @@ from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.stop import Stop
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnel_certificates import TunnelCertificates
 from kworkspace.hub.tunnels import Tunnels
 from kworkspace.spawners.base import Exit, Workspace
 
@@ -258,6 +259,14 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             sessions=sessions,
             clock=clock,
             base=lambda: options.tunnel_base(gateways.tunnel_port()),
+        ),
+        tunnel_certificates=TunnelCertificates(
+            store=store,
+            audit=audit,
+            authenticator=authenticator,
+            authority=authority,
+            host_authority=secrets.host_authority,
+            gateway_addresses=options.gateway_addresses,
         ),
         gateways=gateways,
         board=board,

@@ -10,13 +10,17 @@ from typing import Literal
 
 
 class Scope(StrEnum):
-    """The rights. Two are ours: `keys`, and `gateway`: to open sessions for proven logins."""
+    """The rights. Two are ours: `keys`, and `gateway`: to open sessions for proven logins.
+
+    `access:servers` is to enter workspaces, which for people also takes a key of theirs.
+    """
 
     LIST_USERS = "list:users"
     READ_USERS = "read:users"
     ADMIN_USERS = "admin:users"
     READ_SERVERS = "read:servers"
     SERVERS = "servers"
+    ACCESS_SERVERS = "access:servers"
     TOKENS = "tokens"
     KEYS = "keys"
     LIST_GROUPS = "list:groups"
@@ -36,7 +40,16 @@ class Role(StrEnum):
     SERVICE = "service"
 
 
-_OWN = frozenset({Scope.READ_USERS, Scope.READ_SERVERS, Scope.SERVERS, Scope.TOKENS, Scope.KEYS})
+_OWN = frozenset(
+    {
+        Scope.READ_USERS,
+        Scope.READ_SERVERS,
+        Scope.SERVERS,
+        Scope.ACCESS_SERVERS,
+        Scope.TOKENS,
+        Scope.KEYS,
+    }
+)
 
 # An admin does everything but what only a gateway does, so that no person can pose as one.
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {

@@ -2,7 +2,8 @@
 
 The trust boundary: a tunnel is opened for a user's own token, which the gateway hands over and the
 hub judges; the gateway's token alone opens none. What comes through is SSH, for which the
-workspace's own server asks for a key. A tunnel is a session like others (`sessions`).
+workspace's own server asks for a key (`tunnel_certificates`). A tunnel is a session like others
+(`sessions`).
 """
 
 import secrets
@@ -82,8 +83,12 @@ class Tunnels:
         words = [server.user, server.name] if server.name else [server.user]
         return "/".join([base, *(quote(word, safe="") for word in words)])
 
-    async def open(self, request: TunnelRequest) -> Tunnel:
+    async def open(self, request: TunnelRequest, source: str) -> Tunnel:
         """Open a session for who has a good token.
+
+        Args:
+            request: the gateway's.
+            source: the gateway's IP address, as it is seen here.
 
         Raises:
             NotFound: there are no tunnels, or no such workspace that they may know of.
@@ -107,7 +112,7 @@ class Tunnels:
                 raise NotFound(f"User {user} does not exist")
         origin.set(replace(origin.get(), actor=token.user))
         server = await self._servers.ensure(user, name)
-        id = await self._open_row(request, token, server)
+        id = await self._open_row(request, source, token, server)
         await self._sessions.announce(token.user, server)
         try:
             address = _address(server)
@@ -117,7 +122,9 @@ class Tunnels:
         return Tunnel(id=id, actor=token.user, start_on_connect=start, address=address)
 
     @retried
-    async def _open_row(self, request: TunnelRequest, token: TokenRow, server: ServerRow) -> str:
+    async def _open_row(
+        self, request: TunnelRequest, source: str, token: TokenRow, server: ServerRow
+    ) -> str:
         async with self._store.begin() as session:
             # Either whoever revokes the token finds this row, or it is gone already.
             await serialize(session, token_queries.REVOCATION)
@@ -131,6 +138,7 @@ class Tunnels:
                 server_id=server.id,
                 actor=token.user,
                 gateway=request.gateway[:64],
+                gateway_address=source,
                 address=request.address[:64],
                 client_version=request.client_version[:255],
                 key_fingerprint=token.key_fingerprint or "",

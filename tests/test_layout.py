@@ -56,6 +56,7 @@ TESTED_AS_A_WHOLE = {
     "gateway/test_tunnel_ssh.py": "cli/tunnel_copy.py cli/tunnel_state.py cli/tunnel_hub.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
     "hub/api/test_addresses.py": "cli/client/proxies.py",
+    "hub/api/test_tunnel_certificates.py": "hub/tunnel_certificates.py",
     "hub/api/test_tunnels.py": "hub/tunnels.py",
     "hub/db/test_store.py": "hub/db/database.py hub/db/postgres.py",
     "hub/test_config_check.py": "hub/config.py hub/gateway_options.py hub/place_options.py",

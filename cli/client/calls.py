@@ -108,6 +108,13 @@ def ports(user: Owner, server: str = "") -> Call[list[m.Port]]:
     return Call("GET", f"{_server(user, server)}/ports", list[m.Port])
 
 
+def tunnel_certificate(
+    user: Owner, server: str, request: m.CertificateRequest
+) -> Call[m.TunnelCertificate]:
+    """What opens a workspace, while a tunnel into it is open."""
+    return Call("POST", f"{_server(user, server)}/certificate", m.TunnelCertificate, request)
+
+
 def create(user: Owner, server: str) -> Call[m.Server]:
     """Make a named workspace without starting it: 201 made, 200 it is there already."""
     return Call("PUT", _server(user, server), m.Server)

@@ -350,7 +350,7 @@ class Session(OwnStruct, frozen=True, kw_only=True):
 
 
 class CertificateRequest(OwnStruct, frozen=True, kw_only=True):
-    """`POST /gateway/sessions/S/certificate`: the public half of a key of the gateway."""
+    """`POST /gateway/sessions/S/certificate`: the public half of a key for one session."""
 
     public_key: str
 
@@ -394,6 +394,20 @@ class Tunnel(OwnStruct, frozen=True, kw_only=True):
     actor: str
     start_on_connect: StartOnConnect
     address: WorkspaceAddress | None
+
+
+class TunnelCertificate(OwnStruct, frozen=True, kw_only=True):
+    """`POST /users/N/server/certificate`: what opens a workspace, by a tunnel that is open.
+
+    The request is `CertificateRequest`, with an ed25519 key of the person's. `id` is the server's,
+    the only name in its host certificate; `host_key` and `host_authorities` say whom to expect.
+    """
+
+    certificate: str
+    id: str
+    account: str
+    host_key: str
+    host_authorities: list[str]
 
 
 class HostCertificateRequest(OwnStruct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from kworkspace.hub.scopes import Role
 from kworkspace.hub.servers import Servers
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnel_certificates import TunnelCertificates
 from kworkspace.hub.tunnels import Tunnels
 
 
@@ -58,6 +59,7 @@ class Domain:
     groups: Groups
     sessions: Sessions
     tunnels: Tunnels
+    tunnel_certificates: TunnelCertificates
     gateways: Gateways
     board: ProgressBoard
     audit: Audit

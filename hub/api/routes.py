@@ -58,6 +58,7 @@ def make_application(domain: Domain, base_url: str) -> Application:
         rf"{_USER}{_SERVER}": servers.ServerHandler,
         rf"{_USER}{_SERVER}/progress": servers.ServerProgressHandler,
         rf"{_USER}{_SERVER}/ports": servers.ServerPortsHandler,
+        rf"{_USER}{_SERVER}/certificate": tunnels.ServerCertificateHandler,
         r"/profiles": servers.ProfilesHandler,
         r"/auth/challenge": auth.ChallengeHandler,
         r"/auth/token": auth.TokenHandler,

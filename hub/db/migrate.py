@@ -10,8 +10,8 @@ from sqlalchemy import Connection, inspect, text
 
 from kworkspace.hub.db.errors import DatabaseUnusable
 
-REVISION = "0004"
-KNOWN_REVISIONS = frozenset({"0001", "0002", "0003", "0004"})
+REVISION = "0005"
+KNOWN_REVISIONS = frozenset({"0001", "0002", "0003", "0004", "0005"})
 
 
 def make_or_check(connection: Connection, name: str) -> None:

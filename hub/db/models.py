@@ -236,7 +236,8 @@ class UsedChallenge(Base):
 class Session(Base):
     """One SSH connection through the gateway. `proof` is unique: a signature opens one session.
 
-    `kind` is `relay` or `tunnel`; a tunnel has been opened by `token_id`, which may be gone.
+    `kind` is `relay` or `tunnel`; a tunnel has been opened by `token_id`, which may be gone, at the
+    gateway whose IP address is `gateway_address`, as the hub saw it.
 
     Rows outlive their server, so that a proof stays used. `end_message` is set when the hub wants
     it ended, and is what its terminal is to show.
@@ -250,6 +251,7 @@ class Session(Base):
     )
     actor: Mapped[str] = mapped_column(String(255))
     gateway: Mapped[str] = mapped_column(String(64))
+    gateway_address: Mapped[str] = mapped_column(String(64), default="", server_default="")
     address: Mapped[str] = mapped_column(String(64))
     client_version: Mapped[str] = mapped_column(String(255))
     key_fingerprint: Mapped[str] = mapped_column(String(64))

@@ -48,6 +48,7 @@ from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.tokens import Tokens
+from kworkspace.hub.tunnel_certificates import TunnelCertificates
 from kworkspace.hub.tunnels import Tunnels
 from kworkspace.spawners.base import (
     Exit,
@@ -326,6 +327,13 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
                 sessions=sessions,
                 clock=clock,
                 base=lambda: setting.tunnel_base,
+            ),
+            tunnel_certificates=TunnelCertificates(
+                store=store,
+                audit=audit,
+                authenticator=authenticator,
+                authority=authority,
+                host_authority=host_authority,
             ),
             gateways=gateways,
             board=board,

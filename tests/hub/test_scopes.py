@@ -10,7 +10,7 @@ def caller(role: Role, name: str = "alice") -> Caller:
     return Caller("user" if kind == "user" else "service", name, role)
 
 
-OWN = {"read:users", "read:servers", "servers", "tokens", "keys"}
+OWN = {"read:users", "read:servers", "servers", "access:servers", "tokens", "keys"}
 ADMINS = OWN | {
     "list:users",
     "admin:users",

@@ -15,6 +15,7 @@ async def test_self(web: Web, alice: str, ada: str, gateway: str) -> None:
     me = (await web("GET", "/hub/api/user", alice)).json
     assert (me["name"], me["admin"], me["kind"], me["roles"]) == ("alice", False, "user", ["user"])
     assert me["scopes"] == [
+        "access:servers!user=alice",
         "keys!user=alice",
         "read:servers!user=alice",
         "read:users!user=alice",
