@@ -75,13 +75,12 @@ class Driver:
         leases.on_lost(self._lost)
         readmodel.on_server.append(self._changed)
 
-    async def claim_in(self, session: AsyncSession, id: str) -> None:
-        """Claim a server in the transaction that wants it to run, if no other process is at it.
+    async def claim_in(self, session: AsyncSession, *ids: str) -> None:
+        """Claim servers in the transaction that wants them to run, if no other process is at them.
 
-        Its start then waits for no transaction more, and so not for the requests that stand in a
-        row for theirs.
+        Their start then waits for no transaction more, and so not for what others have to write.
         """
-        await self._leases.claim_in(session, server_lease(id))
+        await self._leases.claim_in(session, *map(server_lease, ids))
 
     def kick(self, id: str) -> "asyncio.Task[None]":
         """See to a server, now or after what is being done for it; return the task that does."""

@@ -49,9 +49,10 @@ from kworkspace.hub.progress import ProgressBoard
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.reconcile import Reconciler
 from kworkspace.hub.scopes import Role
-from kworkspace.hub.servers import Limits, Servers
+from kworkspace.hub.servers import Servers
 from kworkspace.hub.services import Supervisor
 from kworkspace.hub.sessions import Sessions
+from kworkspace.hub.starts import Limits
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.stop import Stop
 from kworkspace.hub.tokens import Tokens
@@ -176,6 +177,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             named_servers_per_user=options.named_server_limit_per_user,
         ),
     )
+    exits.push_async_callback(servers.aclose)
     tokens = Tokens(store=store, readmodel=readmodel, audit=audit, clock=clock)
     gateways = Gateways(
         bus=store.bus,

@@ -1,4 +1,4 @@
-"""Requests on servers: each writes what is wanted in one transaction that also checks the limits.
+"""Requests on servers: each writes what is wanted; `hub.starts` writes starts, within the limits.
 
 The handlers and the gateway's sessions call this; the driver then makes it so. Nothing is started
 or stopped here, so that a request is as quick as a commit and survives the process.
@@ -7,54 +7,28 @@ or stopped here, so that a request is as quick as a commit and survives the proc
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from kworkspace.cli.client.errors import (
-    BadRequest,
-    Conflict,
-    KworkspaceError,
-    NotFound,
-    TooMany,
-)
+from kworkspace.cli.client.errors import BadRequest, NotFound
 from kworkspace.cli.client.models import Profile, ServerState
-from kworkspace.hub.audit import Audit
+from kworkspace.cli.client.tasks import Tasks
+from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import servers as queries
 from kworkspace.hub.db import users as user_queries
-from kworkspace.hub.db.errors import Again
-from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.driver import Driver
 from kworkspace.hub.failpoints import Failpoint, failpoint
 from kworkspace.hub.readmodel import ReadModel, ServerRow
-from kworkspace.hub.slugs import candidates
+from kworkspace.hub.starts import Asked, Limits, Starts, describe
 from kworkspace.spawners.base import Spawner
 
-RUNS = (ServerState.STARTING, ServerState.READY, ServerState.STOPPING)
 PENDING = (ServerState.STARTING, ServerState.STOPPING)
 
 _LAST_WAIT_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many servers; 0 is no limit. Named as JupyterHub names them."""
-
-    concurrent_spawns: int = 100
-    active_servers: int = 0
-    allow_named_servers: bool = False
-    named_servers_per_user: int = 0
-
-
-class AlreadyRunning(BadRequest):
-    """It was asked to start what runs; 400, as in JupyterHub."""
-
-    code = "already-running"
 
 
 class Servers:
@@ -86,12 +60,17 @@ class Servers:
         self._audit = audit
         self._driver = driver
         self._spawner = spawner
-        self._clock = clock
-        self._limits = limits
+        self._tasks = Tasks()
+        self._starts = Starts(
+            store=store, audit=audit, driver=driver, clock=clock, limits=limits, tasks=self._tasks
+        )
         self._waits: set[asyncio.Timeout] = set()
         self._waiting_ended = False
 
-    @retried
+    async def aclose(self) -> None:
+        """Write nothing more; who waits for it is cancelled."""
+        await self._tasks.aclose()
+
     async def start(self, user: str, name: str, options: dict[str, Any] | None = None) -> ServerRow:
         """Want a server to run; one that is being stopped starts again after that.
 
@@ -104,44 +83,20 @@ class Servers:
             The server as it now is; it may be starting already.
 
         Raises:
-            NotFound: no such user.
-            AlreadyRunning: it runs.
-            BadRequest: named servers are not allowed, or what it asks for cannot be had.
-            Conflict: it is being deleted.
-            TooMany: a limit is reached.
+            BadRequest: what it asks for cannot be had.
+            KworkspaceError: see `Starts.ask`.
         """
         if options is not None:
             self._spawner.check_options(options)
-        async with self._store.begin() as session:
-            await serialize(session, queries.SERVERS)
-            server, _ = await self._find_or_make(session, user, name)
-            _check_stays(server)
-            match server.state:
-                case ServerState.READY:
-                    raise AlreadyRunning(f"{describe(user, name)} is already running")
-                case ServerState.STARTING:
-                    changed = False
-                case ServerState.STOPPING:
-                    changed = not server.desired_running
-                    if changed:  # it holds its place among those that run already
-                        await self._check_spawns(session)
-                case ServerState.STOPPED:
-                    await self._check_limits(session)
-                    changed = True
-                    server.state = ServerState.STARTING
-            if changed:
-                server.desired_running = True
-                server.generation += 1
-                server.error = ""
-                server.last_activity = server.user.last_activity = self._clock()
-                if options is not None:
-                    server.options = options
-                self._audit.record(session, "server.start", user=user, server=name)
-                await self._driver.claim_in(session, server.id)
-            failpoint(Failpoint.START_REQUEST_BEFORE_COMMIT)
-        failpoint(Failpoint.START_REQUEST_AFTER_COMMIT)
-        self._driver.kick(server.id)
-        return self._row(server.id)
+        row, _ = await self._ask(user, name, start=True, options=options)
+        return row
+
+    async def _ask(
+        self, user: str, name: str, *, start: bool = False, options: dict[str, Any] | None = None
+    ) -> tuple[ServerRow, bool]:
+        asked = Asked(user=user, name=name, by=origin.get(), start=start, options=options)
+        id, made = await self._starts.ask(asked)
+        return self._row(id), made
 
     def profiles(self) -> list[Profile]:
         """Return what a user may ask for by name when they start a server."""
@@ -155,7 +110,6 @@ class Servers:
             for profile in self._spawner.profiles()
         ]
 
-    @retried
     async def ensure(self, user: str, name: str) -> ServerRow:
         """Return a user's server, made if it is the default one and they never had it.
 
@@ -167,25 +121,16 @@ class Servers:
             return row
         if name:
             raise NotFound(f"{describe(user, name)} does not exist")
-        async with self._store.begin() as session:
-            await serialize(session, queries.SERVERS)
-            server, _ = await self._find_or_make(session, user, name)
-        return self._row(server.id)
+        row, _ = await self._ask(user, name)
+        return row
 
-    @retried
     async def create(self, user: str, name: str) -> tuple[ServerRow, bool]:
         """Make a server without starting it; return it, and whether there was none.
 
         Raises:
-            NotFound: no such user.
-            BadRequest: named servers are not allowed, or they have as many as they may.
-            Conflict: it is being deleted.
+            KworkspaceError: see `Starts.ask`.
         """
-        async with self._store.begin() as session:
-            await serialize(session, queries.SERVERS)
-            server, made = await self._find_or_make(session, user, name)
-            _check_stays(server)
-        return self._row(server.id), made
+        return await self._ask(user, name)
 
     @retried
     async def delete(self, user: str, name: str) -> ServerRow:
@@ -280,59 +225,6 @@ class Servers:
             raise NotFound(f"{describe(user, name)} does not exist")
         return server
 
-    async def _find_or_make(
-        self, session: AsyncSession, user: str, name: str
-    ) -> tuple[db.Server, bool]:
-        """Return a server, and whether it is made here and now.
-
-        Raises:
-            Again: another hub has made it, or one with its slug, at the same moment.
-        """
-        person = await user_queries.get(session, user)
-        if person is None:
-            raise NotFound(f"User {user} does not exist")
-        if person.removing:
-            raise Conflict(f"User {user} is being removed")
-        server = await queries.find(session, person, name)
-        if server is not None:
-            return server, False
-        if name:
-            await self._check_named(session, person)
-        for slug in candidates(user, name):
-            if not await queries.slug_taken(session, slug):
-                break
-        else:
-            raise KworkspaceError(f"No free slug for {describe(user, name)}")
-        server = db.Server(user=person, name=name, slug=slug, created=self._clock())
-        session.add(server)
-        try:
-            await session.flush()
-        except IntegrityError as error:
-            raise Again(f"{describe(user, name)} was made at this very moment") from error
-        return server, True
-
-    async def _check_named(self, session: AsyncSession, person: db.User) -> None:
-        if not self._limits.allow_named_servers:
-            raise BadRequest("Named workspaces are not enabled on this hub")
-        limit = self._limits.named_servers_per_user
-        if limit and await queries.count_named(session, person) >= limit:
-            raise BadRequest(
-                f"{person.name} has {limit} named workspaces, which is the limit: delete one first"
-            )
-
-    async def _check_limits(self, session: AsyncSession) -> None:
-        limit = self._limits.active_servers
-        if limit and await queries.count(session, states=RUNS) >= limit:
-            raise TooMany(
-                f"The hub runs {limit} workspaces, which is its limit: try again later", 60
-            )
-        await self._check_spawns(session)
-
-    async def _check_spawns(self, session: AsyncSession) -> None:
-        limit = self._limits.concurrent_spawns
-        if limit and await queries.count_to_start(session) >= limit:
-            raise TooMany(f"{limit} workspaces are starting at once: try again in a moment", 10)
-
 
 def want_deleted(session: AsyncSession, audit: Audit, server: db.Server) -> None:
     """Write, in the caller's transaction, that a server is to be gone, files and all."""
@@ -343,13 +235,3 @@ def want_deleted(session: AsyncSession, audit: Audit, server: db.Server) -> None
     if server.state is not ServerState.STOPPED:
         server.state = ServerState.STOPPING
     audit.record(session, "server.delete", user=server.user.name, server=server.name)
-
-
-def describe(user: str, name: str) -> str:
-    """Return how a message calls a server."""
-    return f"{user}'s workspace {name}" if name else f"{user}'s workspace"
-
-
-def _check_stays(server: db.Server) -> None:
-    if server.deleting:
-        raise Conflict(f"{describe(server.user.name, server.name)} is being deleted")

@@ -40,8 +40,9 @@ from kworkspace.hub.gateway_addresses import seen_addresses
 from kworkspace.hub.gateways import Gateways
 from kworkspace.hub.proofs import decode_field, session_id_of
 from kworkspace.hub.readmodel import ReadModel, ServerRow
-from kworkspace.hub.servers import AlreadyRunning, Servers
+from kworkspace.hub.servers import Servers
 from kworkspace.hub.session_policy import SessionPolicy
+from kworkspace.hub.starts import AlreadyRunning
 
 SILENCE_SECONDS = 120.0
 MAX_IDLE = 30 * 86400.0

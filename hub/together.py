@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+from kworkspace.cli.client.errors import Unavailable
 from kworkspace.cli.client.tasks import Tasks
 
 MOST = 20  # in one call: what follows from it comes at once, and must not hold up the event loop
@@ -23,18 +24,30 @@ class Together(Generic[Item, T]):
         work: is given items in the order in which they came, and returns what came of each, an
             exception where it is to be raised; what it raises itself, all of them hear.
         tasks: owns what is under way.
+        most_waiting: how many may wait, None for as many as there are.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[T | Exception]]], tasks: Tasks
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[T | Exception]]],
+        tasks: Tasks,
+        *,
+        most_waiting: int | None = None,
     ) -> None:
+        self._most_waiting = most_waiting
         self._work = work
         self._tasks = tasks
         self._waiting: list[tuple[Item, asyncio.Future[T]]] = []
         self._running = False
 
     async def __call__(self, item: Item) -> T:
-        """Return what came of an item; its turn is made even if who asked is cancelled."""
+        """Return what came of an item; its turn is made even if who asked is cancelled.
+
+        Raises:
+            Unavailable: as many wait as may.
+        """
+        if self._most_waiting is not None and len(self._waiting) >= self._most_waiting:
+            raise Unavailable("The hub has too much to do; nothing was changed. Try again")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if not self._running:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, literal, or_, select
+from sqlalchemy import func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.cli.client.models import ServerState
@@ -36,15 +36,22 @@ async def find(session: AsyncSession, user: User, name: str) -> Server | None:
     return (await session.scalars(query.with_for_update(of=Server))).one_or_none()
 
 
+async def find_many(session: AsyncSession, keys: Collection[tuple[int, str]]) -> Sequence[Server]:
+    """Return servers by their user's id and their name; locked until the transaction ends."""
+    query = select(Server).where(tuple_(Server.user_id, Server.name).in_(keys))
+    # In one order for all hubs, so that no two wait for each other.
+    return (await session.scalars(query.order_by(Server.id).with_for_update(of=Server))).all()
+
+
 async def of_user(session: AsyncSession, user: User) -> Sequence[Server]:
     """Return a user's servers; locked until the transaction ends."""
     query = select(Server).where(Server.user_id == user.id).with_for_update(of=Server)
     return (await session.scalars(query)).all()
 
 
-async def slug_taken(session: AsyncSession, slug: str) -> bool:
-    """Whether some server has this slug."""
-    return (await session.scalars(select(Server.id).where(Server.slug == slug))).first() is not None
+async def taken(session: AsyncSession, slugs: Collection[str]) -> Sequence[str]:
+    """Return which of these slugs some server has."""
+    return (await session.scalars(select(Server.slug).where(Server.slug.in_(slugs)))).all()
 
 
 async def count(session: AsyncSession, *, states: Sequence[ServerState]) -> int:

@@ -43,9 +43,10 @@ from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.reconcile import Reconciler
 from kworkspace.hub.run import _templates
 from kworkspace.hub.scopes import Role
-from kworkspace.hub.servers import Limits, Servers
+from kworkspace.hub.servers import Servers
 from kworkspace.hub.session_policy import SessionPolicy
 from kworkspace.hub.sessions import Sessions
+from kworkspace.hub.starts import Limits
 from kworkspace.hub.steps import Steps
 from kworkspace.hub.tokens import Tokens
 from kworkspace.hub.tunnel_certificates import TunnelCertificates
@@ -246,6 +247,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
         servers = Servers(
             **common, driver=driver, spawner=spawner, clock=clock, limits=setting.limits
         )
+        exits.push_async_callback(servers.aclose)
         tokens = Tokens(**common, clock=clock)
         gateways = Gateways(
             bus=bus,

@@ -11,7 +11,7 @@ from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.cli.client.models import ServerState, UserChange
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.readmodel import ReadModel, digest
-from kworkspace.hub.servers import Limits
+from kworkspace.hub.starts import Limits
 from kworkspace.spawners.base import Workspace
 from tests.hub.clock import until
 from tests.hub.parts import OpenParts, Parts

@@ -9,7 +9,7 @@ from kworkspace.cli.client.errors import Conflict, KworkspaceError, StartFailed
 from kworkspace.cli.client.models import ServerState
 from kworkspace.hub.driver import is_pending
 from kworkspace.hub.leases import LeaseLost
-from kworkspace.hub.servers import Limits
+from kworkspace.hub.starts import Limits
 from kworkspace.hub.steps import learn
 from kworkspace.spawners.base import Exit
 from tests.hub.clock import until

@@ -16,7 +16,7 @@ from kworkspace.cli.client.errors import (
     Unavailable,
 )
 from kworkspace.hub.api.base import MAX_BODY_BYTES, PUBLIC, BaseHandler
-from kworkspace.hub.servers import Limits
+from kworkspace.hub.starts import Limits
 from tests.hub.api.conftest import OpenWeb, Web
 from tests.hub.parts import OpenParts
 

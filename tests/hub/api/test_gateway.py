@@ -15,8 +15,8 @@ from kworkspace.cli.client import calls, models
 from kworkspace.cli.client.aio import AsyncClient
 from kworkspace.hub.bans import FREE
 from kworkspace.hub.db import models as db
-from kworkspace.hub.servers import Limits
 from kworkspace.hub.session_policy import SessionPolicy
+from kworkspace.hub.starts import Limits
 from tests.hub import parts as hub
 from tests.hub.api.conftest import OpenWeb, Reply, Web, signed_login
 from tests.hub.clock import until

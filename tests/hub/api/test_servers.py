@@ -9,7 +9,7 @@ import pytest
 
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.cli.client.sse import EventDecoder
-from kworkspace.hub.servers import Limits
+from kworkspace.hub.starts import Limits
 from kworkspace.spawners.base import Profile
 from tests.hub.api.conftest import OpenWeb, Web
 from tests.hub.clock import until

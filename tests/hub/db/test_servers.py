@@ -32,8 +32,10 @@ async def test_queries(store: Store) -> None:
         assert await queries.count_to_start(session) == 2
         assert await queries.count_named(session, alice) == 4
         assert await queries.count_named(session, bob) == 0
-        assert await queries.slug_taken(session, "a-gpu")
-        assert not await queries.slug_taken(session, "a-gp")
+        assert await queries.taken(session, ["a-gp", "a-gpu"]) == ["a-gpu"]
+        keys = [(alice.id, "gpu"), (alice.id, "tpu"), (bob.id, "off"), (alice.id, "off")]
+        several = await queries.find_many(session, keys)
+        assert {server.name for server in several} == {"gpu", "off"}
         found = await queries.find(session, alice, "gpu")
         assert found is not None
         assert await queries.get(session, found.id) is found
