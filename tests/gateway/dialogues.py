@@ -114,10 +114,10 @@ sed "s|\\$W|$W|g; s|\\$PEER|$PEER|g" >&3 <<'END'
 {CODE_SCRIPT}END
 until grep -q agentPort out; do sleep 0.05; done
 agent=$(sed -n 's/agentPort==//; s/==$//p' out | tail -1)
-for i in {{1..25}}; do
-    (head -c $((i * 9999)) $BLOB | peer $PORT --socks 127.0.0.1:$agent | cksum) &
+for i in {{1..12}}; do
+    (head -c $((i * 19999)) $BLOB | peer $PORT --socks 127.0.0.1:$agent | cksum) &
 done | sort
-head -c 5000000 $BLOB | peer $PORT --socks localhost:$agent | cksum
+head -c 3000000 $BLOB | peer $PORT --socks localhost:$agent | cksum
 kill $(cat $W/.server/pid); echo 0 >&3; exec 3>&-
 wait $ssh; echo "ended $?"; sed 's/agentPort.*/agentPort/' out; cat err
 rm -r $W/.server in out err

@@ -1,16 +1,17 @@
-"""The other end of a forwarded port or socket: `peer.py --help`; a program, and a service.
+"""The other end of a forwarded port or socket; a program, and a service.
 
-As a program it is netcat with a half-close that means something, and it speaks SOCKS5.
+    peer ADDRESS [--socks HOST:PORT]    talk to a port or a socket's path, by a SOCKS5 proxy there
+    peer FILE --serve echo|count        serve on a port, whose number is written to the file
+
+As a program it is netcat with a half-close that means something. The table runs it hundreds of
+times: what a client does not need is imported where it is needed.
 """
 
-import argparse
-import hashlib
 import os
 import socket
 import sys
 import threading
 import time
-from pathlib import Path
 
 SECONDS = 30.0
 
@@ -61,6 +62,8 @@ def echo(connection: socket.socket) -> None:
 
 def count(connection: socket.socket) -> None:
     """Wait for the end, say how much came and what it was, and then a page of 300 kB."""
+    import hashlib  # noqa: PLC0415
+
     size, digest = 0, hashlib.sha256()
     while chunk := connection.recv(65536):
         size += len(chunk)
@@ -89,23 +92,22 @@ def serve(listening: socket.socket, kind: str) -> None:
 
 def main() -> None:
     """Connect, or serve for half a minute."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("address", help="a port of 127.0.0.1, or a socket's path")
-    parser.add_argument("--socks", metavar="HOST:PORT", help="the address is a SOCKS5 proxy's")
-    parser.add_argument("--serve", choices=["echo", "count"], help="write the port to the address")
-    given = parser.parse_args()
-    if given.serve:
+    address, *options = sys.argv[1:]
+    flag, value = options or ("", "")
+    if flag == "--serve":
+        from pathlib import Path  # noqa: PLC0415
+
         listening = socket.create_server(("127.0.0.1", 0))
-        new = Path(f"{given.address}.new")
+        new = Path(f"{address}.new")
         new.write_text(f"{listening.getsockname()[1]}\n")
-        new.rename(given.address)
-        threading.Thread(target=serve, args=(listening, given.serve), daemon=True).start()
+        new.rename(address)
+        threading.Thread(target=serve, args=(listening, value), daemon=True).start()
         time.sleep(SECONDS)
         return
     try:
-        with connect(given.address) as connection:
-            if given.socks:
-                host, _, port = given.socks.rpartition(":")
+        with connect(address) as connection:
+            if flag == "--socks":
+                host, _, port = value.rpartition(":")
                 ask_for(connection, host, int(port))
             talk(connection)
     except OSError as error:

@@ -359,12 +359,14 @@ class StandInHub:
         await response.prepare(request)
         queue: asyncio.Queue[m.Command | None] = asyncio.Queue()  # None is its end
         instance = request.query["instance"]
+        if instance in self._streams:
+            self._streams[instance][0].put_nowait(None)  # the gateway has lost that one
         self._streams[instance] = stream = queue, request.transport
         try:
             while command := await queue.get():
                 await _event(response, command)
         finally:
-            if self._streams[instance] is stream:
+            if self._streams.get(instance) is stream:
                 del self._streams[instance]
         return response
 
