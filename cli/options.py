@@ -45,6 +45,21 @@ def _complete(context: click.Context, _parameter: click.Parameter, start: str) -
     return workspace_names(context.find_object(Flags) or Flags(), start)
 
 
+def complete_profile(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Complete a profile's name."""
+    from kworkspace.cli.completion import profile_names  # noqa: PLC0415 - for shells alone
+
+    return profile_names(context.find_object(Flags) or Flags(), start)
+
+
+def complete_option(context: click.Context, _parameter: click.Parameter, start: str) -> list[str]:
+    """Complete NAME=VALUE of the profile that the line names, or of the default one."""
+    from kworkspace.cli.completion import profile_choices  # noqa: PLC0415 - for shells alone
+
+    flags = context.find_object(Flags) or Flags()
+    return profile_choices(flags, context.params.get("profile"), start)
+
+
 workspace_argument = click.argument("name", default="", metavar="[NAME]", shell_complete=_complete)
 named_workspace_argument = click.argument("name", shell_complete=_complete)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -1,7 +1,7 @@
 """A workspace for the commands, which wait in place: `client.workspaces` without an event loop."""
 
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from kworkspace.cli.client import workspaces
@@ -73,9 +73,9 @@ class Workspace:
         """Stop a named one, delete it with its files, and return when it is gone."""
         _done(self._workspace.delete(show))
 
-    def start(self, show: Show, profile: str | None = None) -> bool:
+    def start(self, show: Show, asked: Mapping[str, str] | None = None) -> bool:
         """Start it and return when it is ready; whether it was not before."""
-        return _done(self._workspace.start(show, profile))
+        return _done(self._workspace.start(show, asked))
 
     def stop(self, show: Show) -> bool:
         """Stop it and return when it is stopped; whether it was not before."""

@@ -9,7 +9,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import asyncssh
@@ -39,6 +39,8 @@ from kworkspace.cli.client.ports import (
     ports_picture,
     ssh_words,
 )
+from kworkspace.cli.client.profile_table import profiles_picture
+from kworkspace.cli.client.profiles import LIST, asked_for
 from kworkspace.cli.client.public_key import check_public_key
 from kworkspace.cli.client.words import one_line
 from kworkspace.cli.client.workspaces import Workspace, label, started_text, stopped_text
@@ -49,6 +51,7 @@ from kworkspace.gateway.texts import RESTARTING
 T = TypeVar("T")
 
 PROGRAM = b"kworkspace"
+_LONG = ("--output", "--profile", "--option")
 NOT_HERE = "is not answered at the gateway: install the command, or see kworkspace help"
 
 
@@ -71,6 +74,7 @@ class Request:
         yes: do not ask.
         help: show the help alone.
         profile: what to start a workspace as.
+        options: choices of the profile.
     """
 
     words: list[str]
@@ -78,6 +82,7 @@ class Request:
     yes: bool = False
     help: bool = False
     profile: str | None = None
+    options: list[str] = field(default_factory=list)
 
 
 def parse(command: bytes) -> Request:
@@ -97,9 +102,7 @@ def parse(command: bytes) -> Request:
             request.help = True
         elif word in {"-y", "--yes"}:
             request.yes = True
-        elif word in {"-o", "--output", "--profile"} or word.startswith(
-            ("--output=", "--profile=")
-        ):
+        elif word == "-o" or word.partition("=")[0] in _LONG:
             name, equals, value = word.partition("=")
             if not equals and not words:
                 raise WrongUsage(f"Option '{name}' requires an argument")
@@ -114,6 +117,8 @@ def parse(command: bytes) -> Request:
 def _set(request: Request, option: str, value: str) -> None:
     if option == "--profile":
         request.profile = value
+    elif option == "--option":
+        request.options.append(value)
     elif value in {"text", "json"}:
         request.json = value == "json"
     else:
@@ -221,11 +226,23 @@ class Answers:
 
     async def _start(self, desk: Desk, request: Request) -> int:
         name, workspace = self._workspace(request)
+        asked = asked_for(request.profile, request.options)
+        if request.profile == LIST:
+            return await self._profiles(desk, request)
         began = time.monotonic()
         show = _Progress(desk, f"Starting {label(name)}").show
-        changed = await _goes_on(desk, workspace.start(show, request.profile), "start")
+        changed = await _goes_on(desk, workspace.start(show, asked), "start")
         text = started_text(name, time.monotonic() - began, changed=changed)
         return await self._changed(desk, request, workspace, name, text, changed=changed)
+
+    async def _profiles(self, desk: Desk, request: Request) -> int:
+        profiles = await self._hub.send(calls.profiles())
+        if request.json:
+            desk.out(r.to_json(r.ProfilesReport(profiles=profiles)))
+        else:
+            for line in profiles_picture(profiles):
+                desk.out(line)
+        return Exit.OK
 
     async def _stop(self, desk: Desk, request: Request) -> int:
         name, workspace = self._workspace(request)

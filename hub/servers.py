@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.cli.client.errors import BadRequest, NotFound
-from kworkspace.cli.client.models import Profile, ServerState
+from kworkspace.cli.client.models import Profile, ProfileOption, ServerState
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.clock import Clock
@@ -106,6 +106,15 @@ class Servers:
                 display_name=profile.title,
                 description=profile.description,
                 default=profile.default,
+                options=[
+                    ProfileOption(
+                        name=option.name,
+                        choices=list(option.choices),
+                        default=option.default,
+                        unlisted=option.unlisted,
+                    )
+                    for option in profile.options
+                ],
             )
             for profile in self._spawner.profiles()
         ]

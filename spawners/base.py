@@ -107,6 +107,21 @@ class Home:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileOption:
+    """A choice within a profile: `user_options` then has {NAME: CHOICE}.
+
+    Attributes:
+        default: what counts if nothing is, "" if something has to be.
+        unlisted: what may be typed beside the choices, for people; "" if nothing.
+    """
+
+    name: str
+    choices: tuple[str, ...]
+    default: str = ""
+    unlisted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What a user may ask for by name: `user_options` is then {"profile": SLUG}.
 
@@ -115,12 +130,14 @@ class Profile:
         title: its name for people.
         description: a sentence for people.
         default: whether it is what a user gets who asks for nothing.
+        options: what can be chosen in it.
     """
 
     slug: str
     title: str
     description: str = ""
     default: bool = False
+    options: tuple[ProfileOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

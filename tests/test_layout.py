@@ -45,7 +45,7 @@ TESTED_AS_A_WHOLE = {
     "cli/commands/test_keys.py": "cli/client/listed_keys.py",
     "cli/test_tables.py": "cli/client/layout.py",
     "cli/test_workspaces.py": """
-        cli/client/workspaces.py
+        cli/client/profile_table.py cli/client/workspaces.py
         cli/commands/start.py cli/commands/status.py cli/commands/stop.py
         cli/options.py cli/waiting.py""",
     "gateway/test_answers.py": "cli/commands/ports.py",

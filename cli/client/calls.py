@@ -3,8 +3,9 @@
 One place for every path that a client uses; `sync.Client` and `aio.AsyncClient` carry them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -30,7 +31,7 @@ class Call(Generic[T]):
     method: str
     path: str
     reply: type[T]
-    body: msgspec.Struct | None = field(default=None)
+    body: msgspec.Struct | Mapping[str, Any] | None = field(default=None)
     stream: bool = False
     respond_async: bool = False
 
@@ -83,8 +84,14 @@ def get_user(name: Owner) -> Call[m.User]:
     return Call("GET", _user(name), m.User)
 
 
-def start(user: Owner, server: str = "", options: m.StartOptions | None = None) -> Call[None]:
-    """Start a workspace: 202 it is on its way, follow `progress`; 201 it is ready."""
+def start(user: Owner, server: str = "", options: Mapping[str, Any] | None = None) -> Call[None]:
+    """Start a workspace: 202 it is on its way, follow `progress`; 201 it is ready.
+
+    Args:
+        user: whose.
+        server: which; "" is the default one.
+        options: what is asked for; None is as the last time.
+    """
     return Call("POST", _server(user, server), type(None), options, respond_async=True)
 
 

@@ -95,6 +95,20 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
 
 
+class ProfileOption(OwnStruct, frozen=True, kw_only=True):
+    """A choice within a profile: `user_options` then has {name: choice}.
+
+    Attributes:
+        default: what counts if none is made; "" if one has to be.
+        unlisted: what may be given beside the choices, for people; "" if nothing.
+    """
+
+    name: str
+    choices: list[str] = []
+    default: str = ""
+    unlisted: str = ""
+
+
 class Profile(OwnStruct, frozen=True, kw_only=True):
     """What can be asked for when a workspace starts: `user_options` is then {"profile": slug}.
 
@@ -105,6 +119,7 @@ class Profile(OwnStruct, frozen=True, kw_only=True):
     display_name: str
     description: str = ""
     default: bool = False
+    options: list[ProfileOption] = []
 
 
 class SSHDoor(Struct, frozen=True, kw_only=True):
@@ -277,12 +292,6 @@ class Page(OwnStruct, frozen=True, kw_only=True):
     """`GET /gateway/sessions/S/page`: the URL of the hub's page, for people."""
 
     url: str
-
-
-class StartOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`POST /users/N/server`: what is asked for; spawners may take more than these."""
-
-    profile: str | None = None
 
 
 class Port(OwnStruct, frozen=True, kw_only=True):

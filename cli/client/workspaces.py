@@ -7,9 +7,9 @@ nothing, and imports no asyncio, which takes the command a while to load.
 """
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from kworkspace.cli.client import calls
 from kworkspace.cli.client.calls import Call, Owner
@@ -22,7 +22,8 @@ from kworkspace.cli.client.errors import (
     StartFailed,
     Unavailable,
 )
-from kworkspace.cli.client.models import Server, ServerState, StartOptions
+from kworkspace.cli.client.models import Server, ServerState
+from kworkspace.cli.client.profiles import check_names, completed, is_as_asked, runs_as
 from kworkspace.cli.client.words import seconds
 
 T = TypeVar("T")
@@ -168,14 +169,15 @@ class Workspace:
                         f" {STOP_SECONDS / 60:.0f} min{note}; ask the hub's admin"
                     )
 
-    async def start(self, show: Show, profile: str | None = None) -> bool:
+    async def start(self, show: Show, asked: Mapping[str, str] | None = None) -> bool:
         """Start it and return when it is ready; whether it was not before.
 
         Args:
             show: called with each line of progress.
-            profile: what to start it as; None is as the last time.
+            asked: what to start it as (`profiles.asked_for`); nothing is as the last time.
 
         Raises:
+            BadRequest: that is not to be had.
             Conflict: it runs already, as something else.
             NotFound: a named one that does not exist: a slip of the pen must not make one.
             StartFailed: with the spawner's reason.
@@ -183,13 +185,18 @@ class Workspace:
         """
         server = await self.find(make=True)
         state = ServerState.STOPPED if server is None else server.status
-        if server is not None and profile and state in {ServerState.READY, ServerState.STARTING}:
-            self._check_profile(server, profile)
+        has = {} if server is None else server.user_options
+        if asked and state in {ServerState.READY, ServerState.STARTING}:
+            self._check_runs_as(asked, has)
         if state is ServerState.READY:
             return False
         show("")
         if state is not ServerState.STARTING:
-            await self._ask_to_start(state, show, profile)
+            options = completed(asked, has) if asked else None
+            if asked and options and asked.keys() != {"profile"}:
+                profiles = await self._hub.send(calls.profiles())
+                check_names(asked, options.get("profile"), profiles)
+            await self._ask_to_start(state, show, options)
         await self._follow_start(show)
         return True
 
@@ -215,17 +222,17 @@ class Workspace:
         server = await self.look()
         return ServerState.STOPPED if server is None else server.status
 
-    def _check_profile(self, server: Server, profile: str) -> None:
-        has = server.user_options.get("profile")
-        if has != profile:
-            runs = f"as {has}" if has else "without a profile"
+    def _check_runs_as(self, asked: Mapping[str, str], has: Mapping[str, Any]) -> None:
+        if not is_as_asked(asked, has):
             raise Conflict(
-                f"{label(self._name)} runs already, {runs}; to start it as {profile}, stop it"
-                f" first: kworkspace stop{f' {self._name}' if self._name else ''}"
+                f"{label(self._name)} runs already, {runs_as(has)}; to start it"
+                f" {runs_as(asked, asked=True)}, stop it first:"
+                f" kworkspace stop{f' {self._name}' if self._name else ''}"
             )
 
-    async def _ask_to_start(self, state: ServerState, show: Show, profile: str | None) -> None:
-        options = None if profile is None else StartOptions(profile=profile)
+    async def _ask_to_start(
+        self, state: ServerState, show: Show, options: Mapping[str, Any] | None
+    ) -> None:
         for last in (False,) * (ROUNDS - 1) + (True,):
             try:
                 if state is ServerState.STOPPING:

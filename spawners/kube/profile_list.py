@@ -41,6 +41,11 @@ class Unlisted:
     pattern: str = ""
     message: str = ""
 
+    @property
+    def wanted(self) -> str:
+        """What may be typed, for people."""
+        return self.message or (f"it must match {self.pattern}" if self.pattern else "anything")
+
 
 @dataclass(frozen=True, slots=True)
 class Choosable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from traitlets import HasTraits, TraitError
 
 from kworkspace.cli.client.errors import BadRequest, StartFailed
-from kworkspace.spawners.base import Profile, Workspace
+from kworkspace.spawners.base import Profile, ProfileOption, Workspace
 from kworkspace.spawners.kube import hooks, traits
 from kworkspace.spawners.kube.placement_options import PlacementOptions
 from kworkspace.spawners.kube.pod_options import PodOptions
@@ -58,8 +58,20 @@ class View:
 def offered(options: "KubeSpawnerOptions") -> Sequence[Profile]:
     """Return what people may ask for by name; nothing where that depends on who asks."""
     return tuple(
-        Profile(one.slug, one.title, one.description, one.default) for one in _listed(options)
+        Profile(
+            slug=one.slug,
+            title=one.title,
+            description=one.description,
+            default=one.default,
+            options=tuple(map(_shown, one.options)),
+        )
+        for one in _listed(options)
     )
+
+
+def _shown(option: Choosable) -> ProfileOption:
+    unlisted = "" if option.unlisted is None else option.unlisted.wanted
+    return ProfileOption(option.name, tuple(option.choices), option.default or "", unlisted)
 
 
 def check_profile(options: "KubeSpawnerOptions", asked: Mapping[str, Any]) -> None:
@@ -67,7 +79,8 @@ def check_profile(options: "KubeSpawnerOptions", asked: Mapping[str, Any]) -> No
 
     Args:
         options: the configuration.
-        asked: {"profile": SLUG, OPTION: CHOICE, "OPTION--unlisted-choice": TEXT}.
+        asked: {"profile": SLUG, OPTION: CHOICE, "OPTION--unlisted-choice": TEXT}; a text that is
+            no choice counts as typed where something may be.
 
     Raises:
         BadRequest: it names what was asked for, and says what there is.
@@ -196,26 +209,24 @@ def _chosen(
 def _choice(profile: Listed, option: Choosable, asked: Mapping[str, Any]) -> Overrides:
     typed, choice = _text(asked, option.name + _UNLISTED), _text(asked, option.name)
     of = f"of the profile '{profile.slug}'"
-    if typed:
+    there_is = ", ".join(option.choices)
+    if not typed:
+        choice = choice or option.default or ""
+        if choice in option.choices:
+            return option.choices[choice]
         if option.unlisted is None:
-            raise BadRequest(f"{option.name}: nothing can be typed for it {of}")
-        if not typed.isprintable() or len(typed) > _MOST_TYPED or {"{", "}"} & set(typed):
-            raise BadRequest(
-                f"{option.name}: {typed!r} cannot be: it has braces or control characters"
-            )
-        if not re.match(option.unlisted.pattern, typed):
-            why = option.unlisted.message or f"it must match {option.unlisted.pattern}"
-            raise BadRequest(f"{option.name}: {typed!r} cannot be: {why}")
-        return cast(Overrides, filled(option.unlisted.overrides, typed))
-    choice = choice or option.default or ""
-    if choice not in option.choices:
+            raise BadRequest(f"{option.name}: there is no '{choice}' {of}; there is {there_is}")
         if not choice:
-            raise BadRequest(
-                f"{option.name}: it has to be given {of}, as '{option.name}{_UNLISTED}'"
-            )
-        there_is = ", ".join(option.choices)
-        raise BadRequest(f"{option.name}: there is no '{choice}' {of}; there is {there_is}")
-    return option.choices[choice]
+            raise BadRequest(f"{option.name}: it has to be given {of}: {option.unlisted.wanted}")
+        typed = choice
+    if option.unlisted is None:
+        raise BadRequest(f"{option.name}: nothing can be typed for it {of}")
+    if not typed.isprintable() or len(typed) > _MOST_TYPED or {"{", "}"} & set(typed):
+        raise BadRequest(f"{option.name}: {typed!r} cannot be: it has braces or control characters")
+    if not re.match(option.unlisted.pattern, typed):
+        listed = f"; or choose {there_is}" if there_is else ""
+        raise BadRequest(f"{option.name}: {typed!r} cannot be: {option.unlisted.wanted}{listed}")
+    return cast(Overrides, filled(option.unlisted.overrides, typed))
 
 
 def filled(tree: Any, typed: str) -> Any:

@@ -63,7 +63,7 @@ def test_every_module_of_a_command_is_listed() -> None:
     ("arguments", "line"),
     [
         (["x"], "kworkspace: No such command 'x'; see kworkspace --help\n"),
-        (["start", "--foo"], "kworkspace: No such option '--foo'; see kworkspace start --help\n"),
+        (["start", "--zzz"], "kworkspace: No such option '--zzz'; see kworkspace start --help\n"),
         (["start", "a", "b"], "(b); see kworkspace start --help\n"),
         (["-o", "yaml", "start"], "see kworkspace --help\n"),
         (["status", "A B"], "kworkspace: NAME: a workspace name has 1 to 63"),

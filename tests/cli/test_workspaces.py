@@ -56,8 +56,20 @@ def test_a_workspace_that_runs_already(hub: "Hub", state: "Workspace", kworkspac
     assert json.loads(kworkspace("start", "-o", "json").out)["changed"] is False
 
 
-CPU = {"slug": "cpu", "display_name": "Small", "description": "", "default": True}
-GPU = {"slug": "gpu", "display_name": "One GPU", "description": "For training", "default": False}
+IMAGE = {
+    "name": "image",
+    "choices": ["jax", "torch"],
+    "default": "torch",
+    "unlisted": "ours",
+}
+CPU = {"slug": "cpu", "display_name": "Small", "description": "", "default": True, "options": []}
+GPU = {
+    "slug": "gpu",
+    "display_name": "One GPU",
+    "description": "For training",
+    "default": False,
+    "options": [IMAGE],
+}
 
 
 def test_a_profile(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
@@ -76,6 +88,43 @@ def test_a_profile(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
     assert state.options == {"profile": "gpu"}, "as it was the last time"
 
 
+def test_choices_of_a_profile(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
+    hub.profiles = [CPU, GPU]
+    assert kworkspace("start", "--profile", "gpu", "--option", "image=jax").code == 0
+    assert state.options == {"profile": "gpu", "image": "jax"}
+    assert kworkspace("start", "--profile", "gpu").code == 0
+    result = kworkspace("start", "--option", "image=own:1")
+    assert result.code == 1
+    assert result.err == (
+        "kworkspace: your workspace runs already, as gpu with image=jax; to start it with"
+        " image=own:1, stop it first: kworkspace stop\n"
+    )
+    state.status = "stopped"
+    assert kworkspace("start", "--option", "image=own:1").code == 0
+    assert state.options == {"profile": "gpu", "image": "own:1"}, "else as it was the last time"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("image=jax", 1, "there is no option 'image' of the profile 'cpu'; it has none"),
+        ("img=a --profile gpu", 1, "there is no option 'img' of the profile 'gpu'; there is image"),
+        ("image --profile gpu", 2, "--option takes NAME=VALUE, not 'image'"),
+        ("image= --profile gpu", 2, "--option takes NAME=VALUE, not 'image='"),
+        ("profile=gpu", 2, "give the profile as --profile gpu"),
+    ],
+)
+@pytest.mark.usefixtures("state")
+def test_choices_that_cannot_be(
+    hub: "Hub", kworkspace: "Run", words: str, code: int, said: str
+) -> None:
+    hub.profiles = [CPU, GPU]
+    result = kworkspace("start", "--option", *words.split())
+    assert result.code == code
+    assert result.err.splitlines()[-1] == f"kworkspace: {said}"
+    assert hub.asked(START) == 0
+
+
 def test_a_profile_that_is_not_there(hub: "Hub", state: "Workspace", kworkspace: "Run") -> None:
     result = kworkspace("start", "--profile", "gpu")
     assert result.code == 1
@@ -87,9 +136,9 @@ def test_profiles_are_listed(hub: "Hub", state: "Workspace", kworkspace: "Run") 
     hub.profiles = [CPU, GPU]
     lines = kworkspace("start", "--profile", "?").out.splitlines()
     assert [line.split() for line in lines] == [
-        ["PROFILE", "NAME", "DESCRIPTION"],
-        ["cpu", "(default)", "Small", "-"],
-        ["gpu", "One", "GPU", "For", "training"],
+        ["PROFILE", "NAME", "DESCRIPTION", "OPTIONS"],
+        ["cpu", "(default)", "Small", "-", "-"],
+        ["gpu", "One", "GPU", "For", "training", "image=torch", "|", "jax", "|", "(ours)"],
     ]
     shown = json.loads(kworkspace("start", "--profile", "?", "-o", "json").out)
     assert shown == {"profiles": [CPU, GPU]}

@@ -40,10 +40,10 @@ def test_only_the_first_word_counts(line: bytes, ours: bool) -> None:
 
 
 def test_options_may_stand_anywhere() -> None:
-    expected = Request(["start", "gpu"], json=True, profile="big one")
+    expected = Request(["start", "gpu"], json=True, profile="big one", options=["a=b c", "d=e"])
     for line in (
-        b"kworkspace -o json start gpu --profile 'big one'",
-        b"kworkspace start --profile='big one' gpu --output=json",
+        b"kworkspace -o json start gpu --profile 'big one' --option 'a=b c' --option d=e",
+        b"kworkspace start --profile='big one' --option='a=b c' gpu --output=json --option d=e",
     ):
         assert parse(line) == expected
     assert parse(b"kworkspace -h").help
@@ -51,6 +51,19 @@ def test_options_may_stand_anywhere() -> None:
     for line in (b"kworkspace 'x", b"kworkspace --what", b"kworkspace -o", b"kworkspace -o xml"):
         with pytest.raises(UsageFault):
             parse(line)
+
+
+PROFILES = """
+from kworkspace.spawners.base import Profile, ProfileOption
+from kworkspace.spawners.local import LocalSpawner
+
+class WithProfiles(LocalSpawner):
+    def profiles(self):
+        image = ProfileOption("image", ("jax", "torch"), "torch")
+        return (Profile("cpu", "Small", default=True), Profile("gpu", "One GPU", options=(image,)))
+
+c.Hub.spawner_class = WithProfiles
+"""
 
 
 class Place:
@@ -92,9 +105,14 @@ def run(command: list[str], stdin: str) -> Finished:
 
 
 @pytest.fixture
-def place(make_hub: Callable[..., Any], tmp_path: Path) -> Place:
+def program() -> str:
+    """The command of a laptop."""
+    return str(Path(sys.executable).with_name("kworkspace"))
+
+
+@pytest.fixture
+def place(make_hub: Callable[..., Any], program: str, tmp_path: Path) -> Place:
     """Everything, running; nothing was ever started."""
-    program = str(Path(sys.executable).with_name("kworkspace"))
     hub = make_hub(gateway=True, extra="c.Hub.allow_named_servers = True")
     hub.start()
     hub.ssh()
@@ -123,6 +141,31 @@ def test_a_workspace_from_start_to_stop(place: Place) -> None:
     assert (stopped.returncode, stopped.stderr) == (0, "Stopping your workspace\n")
     assert re.fullmatch(r"Your workspace is stopped \(\d.*\)\.\n", stopped.stdout)
     assert place.hub.workspaces() == []
+
+
+def test_profiles_and_their_choices(
+    make_hub: Callable[..., Any], program: str, tmp_path: Path
+) -> None:
+    """As on a laptop: listed, asked for, and refused."""
+    hub = make_hub(gateway=True, extra=PROFILES)
+    hub.start()
+    hub.ssh()
+    place = Place(hub, program, tmp_path)
+    shown = place.alike("start --profile ?").stdout.splitlines()
+    assert shown[-1].split() == ["gpu", "One", "GPU", "-", "image=torch", "|", "jax"]
+    assert len(json.loads(place.alike("start --profile ? -o json").stdout)["profiles"]) == 2
+    for line, code in (
+        ("start --profile gpus", 1),
+        ("start --option image=jax", 1),
+        ("start --profile gpu --option img=jax", 1),
+        ("start --profile gpu --option image=", 2),
+    ):
+        assert place.alike(line).returncode == code
+    assert hub.workspaces() == []
+    assert place.here("start --profile gpu --option image=jax").returncode == 0
+    assert hub.server()["user_options"] == {"profile": "gpu", "image": "jax"}
+    assert place.alike("start --option image=jax").returncode == 0
+    assert "runs already, as gpu with image=jax" in place.alike("start --profile cpu").stderr
 
 
 def test_ports(place: Place) -> None:

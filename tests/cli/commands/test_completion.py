@@ -47,6 +47,11 @@ def complete(
     """Complete a line in a shell; alice is signed in and has two workspaces."""
     hub.workspace("gpu")
     hub.workspace("big")
+    image = {"name": "image", "choices": ["jax", "torch"]}
+    hub.profiles = [
+        {"slug": "cpu", "display_name": "Small", "default": True},
+        {"slug": "gpu", "display_name": "One GPU", "options": [image]},
+    ]
     kworkspace("login")
 
     def complete(shell: str, line: str, last: str) -> list[str]:
@@ -77,6 +82,10 @@ def test_in_a_real_shell(shell: str, complete: Callable[[str, str, str], list[st
     assert complete(shell, "kworkspace", "st") == ["start", "status", "stop"]
     assert complete(shell, "kworkspace start", "") == ["big", "gpu"]
     assert complete(shell, "kworkspace delete --yes", "g") == ["gpu"]
+    assert complete(shell, "kworkspace start --profile", "") == ["cpu", "gpu"]
+    assert complete(shell, "kworkspace start --option", "") == []
+    start = "kworkspace start --profile gpu --option"
+    assert complete(shell, start, "ima") == ["image=jax", "image=torch"]
     assert complete(shell, "kworkspace keys", "re") == ["remove"]
     assert complete(shell, "kworkspace connect", "--for") == ["--forward"]
     assert complete(shell, "kworkspace completion", "z") == ["zsh"]
@@ -119,7 +128,7 @@ def test_silence_of_a_hub_that_is_away(
     kworkspace("login")
     hub.answers["GET /hub/api/users/alice"] = (500, {}, b"")
     assert workspace_names(Flags(), "") == []
-    monkeypatch.setattr(completion, "_ask", lambda flags, found: hub.following.wait(20))
+    monkeypatch.setattr(completion, "_ask", lambda flags, ask, found: hub.following.wait(20))
     monkeypatch.setattr(completion, "SECONDS", 0.05)
     assert workspace_names(Flags(), "") == []
     hub.following.set()

@@ -10,7 +10,7 @@ import pytest
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.cli.client.sse import EventDecoder
 from kworkspace.hub.starts import Limits
-from kworkspace.spawners.base import Profile
+from kworkspace.spawners.base import Profile, ProfileOption
 from tests.hub.api.conftest import OpenWeb, Web
 from tests.hub.clock import until
 from tests.hub.fake_spawner import held_by
@@ -50,14 +50,28 @@ async def test_profiles(web: Web, alice: str) -> None:
     assert (await web("GET", "/hub/api/profiles", alice)).json == []
     web.parts.spawner.offered = [
         Profile("cpu", "Small", default=True),
-        Profile("gpu", "One GPU", "For training"),
+        Profile(
+            "gpu", "One GPU", "For training", False, (ProfileOption("image", ("a", "b"), "a"),)
+        ),
     ]
     refused = await web("POST", SERVER, alice, json={"profile": "gpus"})
     assert refused.error == (400, "profile: there is no 'gpus'; there is cpu, gpu")
     assert (await web("GET", SERVER, alice)).status == 404, "nothing was made of it"
     assert (await web("GET", "/hub/api/profiles", alice)).json == [
-        {"slug": "cpu", "display_name": "Small", "description": "", "default": True},
-        {"slug": "gpu", "display_name": "One GPU", "description": "For training", "default": False},
+        {
+            "slug": "cpu",
+            "display_name": "Small",
+            "description": "",
+            "default": True,
+            "options": [],
+        },
+        {
+            "slug": "gpu",
+            "display_name": "One GPU",
+            "description": "For training",
+            "default": False,
+            "options": [{"name": "image", "choices": ["a", "b"], "default": "a", "unlisted": ""}],
+        },
     ]
     assert (await web("POST", SERVER, alice, json={"profile": "gpu"})).status == 201
     assert (await web("GET", SERVER, alice)).json["user_options"] == {"profile": "gpu"}

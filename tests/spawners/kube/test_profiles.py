@@ -9,8 +9,8 @@ import pytest
 from traitlets import TraitError
 
 from kworkspace.cli.client.errors import BadRequest, StartFailed
-from kworkspace.cli.client.models import StartOptions
-from kworkspace.spawners.base import Profile, Workspace
+from kworkspace.cli.client.profiles import asked_for
+from kworkspace.spawners.base import Profile, ProfileOption, Workspace
 from kworkspace.spawners.kube import profiles
 from kworkspace.spawners.kube.spawner import KubeSpawner
 from tests.spawners.kube.configured import at, refused, valid
@@ -68,7 +68,14 @@ async def started(spawner: KubeSpawner, workspace: Workspace) -> Any:
 def test_what_is_offered() -> None:
     assert hub().profiles() == (
         Profile("cpu", "Small", default=True),
-        Profile("gpu", "One GPU", "For training"),
+        Profile(
+            "gpu",
+            "One GPU",
+            "For training",
+            options=(
+                ProfileOption("image", ("torch", "jax"), "jax", "it must be one of our registry"),
+            ),
+        ),
     )
     assert configured().profiles() == ()
     assert hub(profile_list=lambda *_: PROFILES).profiles() == (), "it depends on who asks"
@@ -109,9 +116,11 @@ async def test_what_is_asked_for(asked: dict[str, Any], values: dict[str, Any]) 
 
 
 async def test_as_the_command_asks_for_it() -> None:
-    asked = StartOptions(profile="gpu")
-    chosen = await started(hub(), asking(profile=asked.profile))
+    chosen = await started(hub(), asking(**asked_for("gpu", ["image=torch"])))
     assert at(pod_of(chosen), "main resources limits nvidia.com/gpu") == "1"
+    assert chosen.image == "torch:2"
+    chosen = await started(hub(), asking(**asked_for("gpu", ["image=reg/own:3"])))
+    assert chosen.image == "reg/own:3", "typed, since it is no choice"
 
 
 @pytest.mark.parametrize(
@@ -122,12 +131,12 @@ async def test_as_the_command_asks_for_it() -> None:
         ({"profile": ["gpu"]}, "profile: expected a text, not ['gpu']"),
         (
             {"profile": "gpu", "image": "tf"},
-            "image: there is no 'tf' of the profile 'gpu'; there is torch, jax",
+            "image: 'tf' cannot be: it must be one of our registry; or choose torch, jax",
         ),
         ({"profile": "gpu", "image": 1}, "image: expected a text, not 1"),
         (
             {"profile": "gpu", "image--unlisted-choice": "evil/own:3"},
-            "image: 'evil/own:3' cannot be: it must be one of our registry",
+            "image: 'evil/own:3' cannot be: it must be one of our registry; or choose torch, jax",
         ),
         (
             {"profile": "gpu", "image--unlisted-choice": "reg/own:3\n"},
@@ -151,15 +160,18 @@ def test_what_cannot_be_had(asked: dict[str, Any], why: str) -> None:
 def test_what_has_to_be_typed_and_what_cannot() -> None:
     typed = {"image": {"unlisted_choice": {"enabled": True, "overrides": {"image": "{value}"}}}}
     spawner = hub(profile_list=[{"slug": "a", "profile_options": typed}])
-    with pytest.raises(
-        BadRequest, match="image: it has to be given of the profile 'a', as 'image--"
-    ):
+    with pytest.raises(BadRequest, match="image: it has to be given of the profile 'a': anything"):
         spawner.check_options({})
     spawner.check_options({"image--unlisted-choice": "own:1"})
+    spawner.check_options({"image": "own:1"})
     fixed: dict[str, Any] = {"image": {"choices": {"b": {}}}}
     spawner = hub(profile_list=[{"slug": "a", "profile_options": fixed}])
     with pytest.raises(BadRequest, match="image: nothing can be typed for it of the profile 'a'"):
         spawner.check_options({"image--unlisted-choice": "own:1"})
+    with pytest.raises(
+        BadRequest, match="image: there is no 'own:1' of the profile 'a'; there is b"
+    ):
+        spawner.check_options({"image": "own:1"})
 
 
 def test_a_hub_without_profiles() -> None:
