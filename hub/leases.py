@@ -97,12 +97,7 @@ class Leases:
         claimed = await queries.claim(
             session, names, self.holder, length=self._length, clock=self._clock
         )
-        event.listen(
-            session.sync_session,
-            "after_commit",
-            lambda _: self._ours.update(claimed),
-            once=True,
-        )
+        _on_commit(session, lambda: self._ours.update(claimed))
         return claimed
 
     async def require(self, session: AsyncSession, name: str) -> None:
@@ -125,8 +120,11 @@ class Leases:
             await self.release_in(session, name)
 
     async def release_in(self, session: AsyncSession, *names: str) -> None:
-        """Give leases back in the caller's transaction."""
-        self._ours.difference_update(names)
+        """Give leases back in the caller's transaction.
+
+        They are ours until it is committed: it may wait for another one that claims them anew.
+        """
+        _on_commit(session, lambda: self._ours.difference_update(names))
         await queries.release(session, names, self.holder)
 
     @retried
@@ -181,3 +179,8 @@ class Leases:
         }
         self._ours.difference_update(lost)
         return lost
+
+
+def _on_commit(session: AsyncSession, then: Callable[[], None]) -> None:
+    """Call a function when a transaction is committed, and so in the order of transactions."""
+    event.listen(session.sync_session, "after_commit", lambda _: then(), once=True)

@@ -51,6 +51,19 @@ async def test_only_one_holds_it(store: Store, ours: Leases, theirs: Leases) -> 
         await require(store, second)
 
 
+async def test_claimed_anew_while_it_is_given_back(store: Store, ours: Leases) -> None:
+    """What is given back last is not taken to be ours, whoever has begun first."""
+    assert await ours.claim("work")
+    async with store.begin() as session:
+        await ours.claim_in(session, "work")
+        giving_back = asyncio.get_running_loop().create_task(ours.release("work"))
+        await asyncio.sleep(0.05)  # as far as it comes: it waits for this transaction
+        assert ours.has("work")
+    await giving_back
+    async with store.begin() as session:
+        assert ours.has("work") == bool(await ours.held_in(session, ["work"]))
+
+
 async def test_it_is_over_when_it_is_not_renewed(
     store: Store, ours: Leases, theirs: Leases, clock: Clock
 ) -> None:
