@@ -263,6 +263,9 @@ class BaseHandler(RequestHandler):
         if isinstance(value, KworkspaceError) and value.status < 500:
             # A refusal's line is written with its row in the audit log, at the same bounded rate.
             log.debug("%s %s: %d %s", self.request.method, self._path(), value.status, value)
+        elif isinstance(value, Unavailable) and value.__cause__ is None:
+            # The hub ends, or too many wait: nothing is broken.
+            log.warning("%s %s: %s", self.request.method, self._path(), value)
         elif isinstance(value, KworkspaceError):
             cause = value.__cause__
             log.error("%s %s: %s", self.request.method, self._path(), value, exc_info=cause)

@@ -13,7 +13,8 @@ from tornado.httpserver import HTTPServer
 
 from kworkspace.cli.client.errors import Unavailable
 
-DRAIN_SECONDS = 2.0
+ANSWER_SECONDS = 5.0  # a database may be slow; `stop.LIMIT_SECONDS` bounds it all
+SEND_SECONDS = 1.0
 _POLL_SECONDS = 0.01
 
 
@@ -55,8 +56,10 @@ class UnderWay:
         """
         self._refuses = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 await self._none.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SEND_SECONDS):
                 while any(one.stream.writing() for one in server._connections):  # noqa: SLF001, ASYNC110  Tornado closes over what is not sent yet, and has no event for it
                     await asyncio.sleep(_POLL_SECONDS)
         await server.close_all_connections()
