@@ -168,7 +168,8 @@ c.Hub.active_server_limit = {MOST_ALIVE}
         for replica in hubs.replicas:
             replica.launch()
         await hubs.ready()
-        session = await asyncio.to_thread(open_echo, hubs.real.ssh(COMMAND))
+        line = await asyncio.to_thread(hubs.real.ssh, COMMAND)  # asks through the balancer
+        session = await asyncio.to_thread(open_echo, line)
         gateways = hubs.real.gateways()
         workers = [
             Worker(hubs, numbers, names[index::WORKERS], random.Random(chance.random()))
