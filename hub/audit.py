@@ -8,7 +8,7 @@ bucket); what does not fit is counted, and the count is written.
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,26 +52,33 @@ class Audit:
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._waiting: list[Event] = []
+        self._waiting: list[queries.Row] = []
         self._dropped = 0
         self._allowance, self._counted_at = float(BURST), clock()
         self._wake = asyncio.Event()
 
-    def _event(
-        self, action: str, outcome: str, user: str | None, server: str | None, message: str
-    ) -> Event:
-        source = origin.get()
-        return Event(
-            at=self._clock(),
-            action=action,
-            outcome=outcome,
-            actor=source.actor,
-            user=user,
-            server=server,
-            address=source.address,
-            request_id=source.request_id,
-            message=message,
-        )
+    def _row(
+        self,
+        action: str,
+        *,
+        user: str | None = None,
+        server: str | None = None,
+        outcome: str = "ok",
+        message: str = "",
+        by: Origin | None = None,
+    ) -> queries.Row:
+        source = origin.get() if by is None else by
+        return {
+            "at": self._clock(),
+            "action": action,
+            "outcome": outcome,
+            "actor": source.actor,
+            "user": user,
+            "server": server,
+            "address": source.address,
+            "request_id": source.request_id,
+            "message": message,
+        }
 
     def record(
         self,
@@ -93,7 +100,21 @@ class Audit:
             outcome: `ok`, or a word for what became of it.
             message: one line, no secrets.
         """
-        session.add(self._event(action, outcome, user, server, message))
+        row = self._row(action, user=user, server=server, outcome=outcome, message=message)
+        session.add(Event(**row))
+
+    async def record_many(
+        self, session: AsyncSession, action: str, servers: Iterable[tuple[Origin, str, str]]
+    ) -> None:
+        """Add the rows of a change of many servers, in one statement.
+
+        Args:
+            session: see `record`.
+            action: see `record`.
+            servers: who asked for each, its user, and its name.
+        """
+        rows = [self._row(action, user=user, server=name, by=by) for by, user, name in servers]
+        await queries.add_all(session, rows)
 
     def refuse(self, action: str, error: KworkspaceError, user: str | None = None) -> bool:
         """Queue a refusal's row, if the rate allows it; say whether it did.
@@ -108,7 +129,8 @@ class Audit:
             return False
         # A caller's own text: Postgres takes no NUL, and a terminal no control character.
         name = None if user is None else _UNPRINTABLE.sub("?", user)[:255]
-        self._waiting.append(self._event(action, error.code, name, None, error.message[:1000]))
+        message = error.message[:1000]
+        self._waiting.append(self._row(action, user=name, outcome=error.code, message=message))
         self._wake.set()
         return True
 
@@ -139,14 +161,14 @@ class Audit:
         waiting, self._waiting = self._waiting, []
         if self._dropped:
             message = f"{self._dropped} refusals more than could be written"
-            waiting.append(self._event("audit", "dropped", None, None, message))
+            waiting.append(self._row("audit", outcome="dropped", message=message))
             self._dropped = 0
         if waiting:
             await self._write(waiting)
 
-    async def _write(self, events: Sequence[Event]) -> None:
+    async def _write(self, rows: Sequence[queries.Row]) -> None:
         try:
             async with self._store.begin() as session:
-                session.add_all(events)
+                await queries.add_all(session, rows)
         except KworkspaceError as error:
-            log.error("%d refusals could not be written to the audit log: %s", len(events), error)
+            log.error("%d refusals could not be written to the audit log: %s", len(rows), error)

@@ -21,7 +21,7 @@ from kworkspace.cli.client.errors import (
 )
 from kworkspace.cli.client.models import ServerState
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.hub.audit import Audit, Origin, origin
+from kworkspace.hub.audit import Audit, Origin
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import servers as queries
@@ -83,7 +83,7 @@ class _Found:
         servers: by their user's name and their own.
         slugs: that are taken, of those that may be wanted.
         running, starting: how many servers there are that count for the limits.
-        begun: servers that are to be driven.
+        begun: what is to be driven, and for whom.
     """
 
     people: dict[str, db.User]
@@ -91,7 +91,7 @@ class _Found:
     slugs: set[str]
     running: int
     starting: int
-    begun: list[db.Server] = field(default_factory=list)
+    begun: list[tuple[db.Server, Asked]] = field(default_factory=list)
 
 
 class Starts:
@@ -147,10 +147,12 @@ class Starts:
             except IntegrityError as error:
                 raise Again("A workspace was made elsewhere at this very moment") from error
             if found.begun:
-                await self._driver.claim_in(session, *(server.id for server in found.begun))
+                await self._driver.claim_in(session, *(server.id for server, _ in found.begun))
+                of = [(asked.by, asked.user, asked.name) for _, asked in found.begun]
+                await self._audit.record_many(session, "server.start", of)
             failpoint(Failpoint.START_REQUEST_BEFORE_COMMIT)
         failpoint(Failpoint.START_REQUEST_AFTER_COMMIT)
-        for server in found.begun:
+        for server, _ in found.begun:
             self._driver.kick(server.id)
         return [
             outcome if isinstance(outcome, Exception) else (outcome[0].id, outcome[1])
@@ -189,7 +191,7 @@ class Starts:
             if server.deleting:
                 raise Conflict(f"{describe(asked.user, asked.name)} is being deleted")
             if asked.start:
-                self._start(session, found, server, asked)
+                self._start(found, server, asked)
         except KworkspaceError as error:
             return error
         if known is None:
@@ -224,7 +226,7 @@ class Starts:
                 f"{person.name} has {limit} named workspaces, which is the limit: delete one first"
             )
 
-    def _start(self, session: AsyncSession, found: _Found, server: db.Server, asked: Asked) -> None:
+    def _start(self, found: _Found, server: db.Server, asked: Asked) -> None:
         match server.state:
             case ServerState.READY:
                 raise AlreadyRunning(f"{describe(asked.user, asked.name)} is already running")
@@ -246,9 +248,7 @@ class Starts:
         server.last_activity = server.user.last_activity = self._clock()
         if asked.options is not None:
             server.options = asked.options
-        origin.set(asked.by)  # this task writes for many
-        self._audit.record(session, "server.start", user=asked.user, server=asked.name)
-        found.begun.append(server)
+        found.begun.append((server, asked))
 
     def _check_running(self, found: _Found) -> None:
         limit = self._limits.active_servers

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.cli.client.models import Progress, ServerState
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.hub.audit import Audit
+from kworkspace.hub.audit import Audit, origin
 from kworkspace.hub.clock import Clock
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import servers as queries
@@ -165,25 +165,29 @@ class Steps:
             ours = await self._leases.held_in(session, leases)
             servers = await queries.get_many(session, [row.id for row, _ in started])
             outcomes = [
-                self._ready(session, row, servers.get(row.id), running)
+                self._ready(row, servers.get(row.id), running)
                 if lease in ours
                 else LeaseLost(lease)
                 for lease, (row, running) in zip(leases, started, strict=True)
             ]
+            ready = [
+                row
+                for (row, _), is_ready in zip(started, outcomes, strict=True)
+                if is_ready is True
+            ]
+            of = [(origin.get(), row.user, row.name) for row in ready]
+            await self._audit.record_many(session, "server.ready", of)
             failpoint(Failpoint.READY_BEFORE_COMMIT)
         failpoint(Failpoint.READY_AFTER_COMMIT)
         return outcomes
 
-    def _ready(
-        self, session: AsyncSession, row: ServerRow, server: db.Server | None, running: Running
-    ) -> bool:
+    def _ready(self, row: ServerRow, server: db.Server | None, running: Running) -> bool:
         server = self._as_begun(row, server)
         if server is None:
             return False
         server.state = ServerState.READY
         server.started = server.last_activity = self._clock()
         _place(server, running)
-        self._audit.record(session, "server.ready", user=row.user, server=row.name)
         return True
 
     async def _fail(self, row: ServerRow, reason: str) -> None:

@@ -4,11 +4,9 @@ The hub has no right to get Secrets. What it needs of one, the public half of th
 back with the answer to what it writes; whose Secret it is, from a patch that changes nothing.
 """
 
-import asyncio
 import base64
 import contextlib
 import hashlib
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import msgspec
 
 from kworkspace.cli.client.errors import StartFailed
 from kworkspace.spawners.base import Workspace
@@ -81,7 +80,7 @@ class Objects:
             StartFailed: it is another's.
             ApiError: the API server refuses.
         """
-        private, public = await asyncio.to_thread(new_host_key)
+        private, public = new_host_key()
         body = make_secret(
             options,
             workspace,
@@ -95,8 +94,8 @@ class Objects:
         except AlreadyExists:
             found = await self._update_secret(options, workspace, names, body)
             return replace(found, made=found.host_key == public)  # a call made twice
-        self._applied[workspace.id] = digest(body)
-        return Keys(public, digest(body), made=True)
+        self._applied[workspace.id] = digested = digest(body)
+        return Keys(public, digested, made=True)
 
     async def _update_secret(
         self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, new: Object
@@ -258,7 +257,7 @@ def digest(body: Mapping[str, Any]) -> str:
         for key, value in {**(body.get("data") or {}), **(body.get("stringData") or {})}.items()
         if key not in _OF_HOST
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
 
 
 def _text(secret: Object, key: str) -> str:

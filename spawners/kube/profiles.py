@@ -45,10 +45,12 @@ class View:
     def __init__(self, options: Any, values: Mapping[str, Any]) -> None:
         self.configured = options.configured if isinstance(options, View) else options
         self.values = {**options.values, **values} if isinstance(options, View) else dict(values)
+        vars(self).update(self.values)
 
     def __getattr__(self, name: str) -> Any:
-        values = self.__dict__.get("values", {})
-        return values[name] if name in values else getattr(self.configured, name)
+        # What is read once stays: a start reads them all, some of them many times.
+        value = vars(self)[name] = getattr(self.configured, name)
+        return value
 
     def is_set(self, name: str) -> bool:
         """Whether an option says something else than its default."""

@@ -1,10 +1,13 @@
 """A row for every change and refusal; no secrets; a flood costs little."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.cli.client.errors import Forbidden, Unauthorized, Unavailable
 from kworkspace.cli.client.tasks import Tasks
@@ -41,20 +44,29 @@ async def test_a_change_that_fails_is_not_told(parts: Parts) -> None:
 
 async def test_refusals_are_written_together(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kworkspace.hub.audit.FLUSH_SECONDS", 0.001)
-    commits: list[object] = []
-    parts.store.on_commit = commits.append
+    begin, commits = parts.store.begin, 0
+
+    @asynccontextmanager
+    async def counted() -> AsyncIterator[AsyncSession]:
+        nonlocal commits
+        async with begin() as session:
+            yield session
+        commits += 1
+
+    monkeypatch.setattr(parts.store, "begin", counted)
     tasks = Tasks()
     tasks.spawn(parts.audit.keep_writing(), "write")
     for _ in range(50):
         parts.audit.refuse("get user", Unauthorized("no"), "alice")
-    await until(lambda: commits)
+    await until(lambda: commits == 1)
     parts.audit.refuse("get user", Forbidden("no"), "alice" * 100)
-    await until(lambda: len(commits) > 1)
+    await until(lambda: commits == 2)
     await tasks.aclose()
+    monkeypatch.undo()
     events = [event for event in await parts.events() if event[0] == "get user"]
     assert events[:50] == [("get user", "unauthorized", "hub", "alice")] * 50
     assert events[50:] == [("get user", "forbidden", "hub", ("alice" * 100)[:255])]
-    assert len(commits) == 2
+    assert commits == 2
 
 
 async def test_a_flood_is_bounded_and_counted(parts: Parts) -> None:
