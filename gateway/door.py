@@ -34,6 +34,7 @@ from kworkspace.gateway.proof import Proof, keep_proof
 from kworkspace.gateway.relay import SessionRelay
 from kworkspace.gateway.session import Session
 from kworkspace.gateway.texts import RESTARTING, plain
+from kworkspace.ssh.bulk import make_bulk_cheap
 from kworkspace.ssh.quick import acknowledge_quickly
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Visitor(asyncssh.SSHServer):
         peer = conn.get_extra_info("peername")  # which is gone when the connection is
         self._address = str(peer[0]) if peer else ""
         acknowledge_quickly(conn)
+        make_bulk_cheap(conn)
         pass_certificates(conn)
         self._house.arrive(self)
 

@@ -10,6 +10,7 @@ import asyncssh
 from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.cli.client.models import Certificate
 from kworkspace.ssh.algorithms import modern_algorithms
+from kworkspace.ssh.bulk import make_bulk_cheap
 from kworkspace.ssh.quick import acknowledge_quickly
 from kworkspace.ssh.version import SERVER_VERSION
 
@@ -30,6 +31,7 @@ class _Quick(asyncssh.SSHClient):
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """A TCP connection was made."""
         acknowledge_quickly(conn)
+        make_bulk_cheap(conn)
 
 
 async def connect(ticket: Certificate, key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:

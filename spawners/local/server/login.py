@@ -14,6 +14,7 @@ import asyncssh
 from kworkspace.spawners.local.files import read_small
 from kworkspace.spawners.local.server.forward import listen_at, saying_why
 from kworkspace.spawners.local.server.session import Host, Session
+from kworkspace.ssh.bulk import make_bulk_cheap
 from kworkspace.ssh.quick import acknowledge_quickly
 from kworkspace.ssh.window import keep_windows
 
@@ -46,6 +47,7 @@ class Login(asyncssh.SSHServer):
         self._connection = conn
         self._connections.add(conn)
         acknowledge_quickly(conn)
+        make_bulk_cheap(conn)
         keep_windows(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
