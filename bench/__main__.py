@@ -13,6 +13,7 @@ from bench.recovery import AWAY_SECONDS, recovery
 from bench.replicas import hubs
 from bench.report import Figure, table, write_json
 from bench.scale import requests, start_and_memory
+from bench.sessions import Load
 from bench.spawn import SIZES, spawn
 from bench.ssh import MEGABYTES, ssh
 from bench.workspaces import start_to_ready, warm_connect
@@ -60,11 +61,19 @@ def main() -> None:
         metavar="N",
         help="how much (MiB) `ssh` transfers at a time; default: %(default)s",
     )
+    load = Load()
+    for flag, default, metavar, what in (
+        ("--sessions", load.sessions, "N", "how many sessions `ssh` holds"),
+        ("--rate", load.rate, "KB", "what each of them prints a second"),
+        ("--seconds", load.seconds, "N", "how long"),
+    ):
+        text = f"{what}; default: %(default)g"
+        parser.add_argument(flag, type=type(default), default=default, metavar=metavar, help=text)
     given = parser.parse_args()
     groups = GROUPS | {
         "spawn": partial(spawn, given.sizes),
         "recovery": partial(recovery, given.away),
-        "ssh": partial(ssh, given.megabytes),
+        "ssh": partial(ssh, given.megabytes, Load(given.sessions, given.rate, given.seconds)),
     }
     figures: list[Figure] = []
     with on_postgres() if given.postgres else nullcontext():

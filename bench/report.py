@@ -4,10 +4,12 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Literal
 
 
@@ -18,7 +20,7 @@ class Figure:
     Attributes:
         name: what was measured.
         value: the median, in `unit`.
-        unit: ms, s, MB, MB/s, 1/s, or failed: a number of failures.
+        unit: ms, s, kB, MB, MB/s, 1/s, cores of CPU, or failed: a number of failures.
         goal: the limit, in the same unit; None for a figure that is only kept.
         peer: the median of what it is compared with, in the same run.
         peer_name: what that is.
@@ -29,7 +31,7 @@ class Figure:
 
     name: str
     value: float
-    unit: Literal["ms", "s", "MB", "MB/s", "1/s", "failed"]
+    unit: Literal["ms", "s", "kB", "MB", "MB/s", "1/s", "cores", "failed"]
     samples: int
     goal: float | None = None
     peer: float | None = None
@@ -80,6 +82,30 @@ def alternately(samples: int, *works: Callable[[], object]) -> list[float]:
         for work, taken in zip(works, times, strict=True):
             taken.append(measure(work))
     return [median(taken) for taken in times]
+
+
+def at_rate(work: Callable[[], object], rate: float, samples: int) -> list[float]:
+    """Return the seconds of each, counted from when it was due.
+
+    Args:
+        work: begun at a steady rate, also when an earlier one has not ended.
+        rate: a second.
+        samples: how many.
+    """
+    start = perf_counter()
+
+    def run(due: float) -> float:
+        sleep(max(0.0, due - perf_counter()))
+        work()
+        return perf_counter() - due
+
+    with ThreadPoolExecutor(samples) as pool:
+        return list(pool.map(run, (start + number / rate for number in range(samples))))
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Return the value that this part of them does not exceed."""
+    return sorted(values)[max(0, ceil(part * len(values)) - 1)]
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -1,92 +1,73 @@
-"""Bulk data and connecting by tunnel and by relay, beside a direct ssh into the same sshd.
+"""SSH by tunnel and by relay, beside a direct ssh into the same sshd, all in turns.
 
-OpenSSH's sshd is the workspace, a real gateway stands before it, and a stand-in answers for the
-hub, which no byte passes. All with the cipher that is fastest here, in turns. On a machine with
-fewer cores than processes (ssh, sshd, gateway, and the command of a tunnel) each that is added
-takes time from the others: the CPU seconds say what a gigabyte costs in it.
+On a machine with fewer cores than processes (ssh, sshd, gateway, and the command of a tunnel) each
+that is added takes time from the others: the gateway's CPU seconds say what a gigabyte costs in it.
 """
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import asyncssh
-
-from bench.hubs import free_port
-from bench.report import Figure, alternately
-from tests.gateway.openssh import SSHD, public_line, wait_for, write_key
-from tests.gateway.stand_in_hub import TOKEN as GATEWAY_TOKEN
-from tests.gateway.stand_in_hub import ServerOf, StandInHub
-from tests.gateway.tunnelled import TOKEN, Tunnelled
+from bench.kept import commands_over_kept
+from bench.keystrokes import keystrokes
+from bench.report import Figure, alternately, at_rate, percentile
+from bench.sessions import Load, sessions_held
+from bench.ssh_ways import Standing, kept, standing
 
 MEGABYTES = 256
-TRANSFERS, CONNECTS = 5, 20
-CIPHER = "aes128-gcm@openssh.com"
+TRANSFERS, CONNECTS, PACED_CONNECTS = 5, 20, 100
+ATTEMPTS = 30
 
 
-@dataclass
-class Ways:
-    """The start of a command line of ssh by each way, and the gateway's process."""
-
-    ways: dict[str, list[str]]
-    gateway: int
-
-
-def ssh(megabytes: int = MEGABYTES) -> Iterator[Figure]:
-    """Measure download, upload and `ssh ... true`.
+def ssh(megabytes: int = MEGABYTES, load: Load = Load()) -> Iterator[Figure]:  # noqa: B008 frozen
+    """Measure bulk, connects, keystrokes, commands over kept connections, and sessions held.
 
     Args:
-        megabytes: of each transfer.
+        megabytes: (MiB) of each transfer.
+        load: the sessions that are held.
     """
-    with _standing() as standing:
-        direct, tunnel, relay = standing.ways.values()
-        size = megabytes * 1024 * 1024
-        for name, work in (("download", _download), ("upload", _upload)):
-            before = _cpu_seconds(standing.gateway)
-            times = alternately(
-                TRANSFERS, *(partial(work, way, size) for way in (direct, tunnel, relay))
-            )
-            spent = _cpu_seconds(standing.gateway) - before
-            rates = [size / 1e6 / taken for taken in times]
-            for way, rate, goal in (("tunnel", rates[1], 0.9), ("relay", rates[2], 0.5)):
-                yield Figure(
-                    f"ssh, {name} of {megabytes} MiB by {way}",
-                    rate,
-                    "MB/s",
-                    TRANSFERS,
-                    goal=goal,
-                    peer=rates[0],
-                    peer_name="direct",
-                    compare="ratio",
-                    better="large",
-                )
-            gigabytes = 2 * size * (TRANSFERS + 1) / 1e9
+    size = megabytes << 20
+    with standing() as one:
+        yield from _bulk(one, size)
+        yield from _connects(one)
+        yield from keystrokes(one)
+        yield from commands_over_kept(one)
+        with standing(workers=2) as two:
+            yield from _two_at_once(one, two, size)
+    with standing() as fresh:
+        yield from sessions_held(fresh, load)
+
+
+def _bulk(one: Standing, size: int) -> Iterator[Figure]:
+    for name, work in (("download", _download), ("upload", _upload)):
+        ways = {"direct": one.direct, "tunnel": one.tunnel, "relay": one.relay}
+        spent = dict.fromkeys(ways, 0.0)
+
+        def run(way: str, ways: dict[str, list[str]] = ways, work: Transfer = work) -> None:
+            before = one.cpu_seconds()
+            work(ways[way], size)
+            spent[way] += one.cpu_seconds() - before  # noqa: B023  it runs within this turn
+
+        times = alternately(TRANSFERS, *(partial(run, way) for way in ways))
+        rates = dict(zip(ways, (size / 1e6 / taken for taken in times), strict=True))
+        for way, goal in (("tunnel", 0.9), ("relay", 0.5)):
             yield Figure(
-                f"gateway's CPU per GB, {name}, both ways", spent / gigabytes, "s", TRANSFERS
+                f"ssh, {name} of {size >> 20} MiB by {way}",
+                rates[way],
+                "MB/s",
+                TRANSFERS,
+                goal=goal,
+                peer=rates["direct"],
+                peer_name="direct",
+                compare="ratio",
+                better="large",
             )
-        yield from _connects(direct, tunnel, relay)
+            seconds = spent[way] / ((TRANSFERS + 1) * size / 1e9)
+            yield Figure(f"gateway's CPU per GB, {name} by {way}", seconds, "s", TRANSFERS)
 
 
-def _connects(*ways: list[str]) -> Iterator[Figure]:
-    runs = (partial(subprocess.run, [*way, "true"], check=True) for way in ways)
-    direct, tunnel, relay = alternately(CONNECTS, *runs)
-    for name, taken, goal in (("tunnel", tunnel, None), ("relay", relay, 60)):
-        yield Figure(
-            f"ssh ... true by {name}",
-            taken * 1000,
-            "ms",
-            CONNECTS,
-            goal=goal,
-            peer=direct * 1000,
-            peer_name="direct",
-            compare="difference",
-        )
+Transfer = Callable[[list[str], int], None]
 
 
 def _download(way: list[str], size: int) -> None:
@@ -100,65 +81,81 @@ def _upload(way: list[str], size: int) -> None:
         subprocess.run([*way, "cat > /dev/null"], stdin=source.stdout, check=True)
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def _standing() -> Iterator[Ways]:
-    """Have hub, gateway and workspace stand."""
-    with TemporaryDirectory(prefix="kworkspace-bench-") as name:
-        folder = Path(name)
-        user_key = asyncssh.generate_private_key("ssh-ed25519")
-        hub = StandInHub(asyncssh.generate_private_key("ssh-ed25519"))
-        sshd = SSHD(folder / "sshd", hub.authority, user_key)
-        hub.keys, hub.tokens = {"alice": [public_line(user_key)]}, {TOKEN: "alice"}
-        hub.servers = {"alice": ServerOf(sshd)}
-        ends: list[Callable[[], object]] = [hub.close]
-        try:
-            hub.start()
-            sshd.start()
-            ends.insert(0, sshd.kill)
-            gateway, port = _gateway(folder, hub)
-            ends[:0] = [gateway.terminate, gateway.wait]
-            key = write_key(folder / "key", user_key)
-            yield Ways(_ways(folder, hub, sshd, key, port), gateway.pid)
-        finally:
-            for end in ends:
-                end()
-
-
-def _gateway(folder: Path, hub: StandInHub) -> "tuple[subprocess.Popen[bytes], int]":
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(GATEWAY_TOKEN)
-    port = free_port()
-    where = ("--listen", f"127.0.0.1:{port}", "--tunnel-listen", "127.0.0.1:0")
-    files = ("--host-key", str(folder / "gateway_key"), "--token-file", str(token))
-    with (folder / "gateway.log").open("ab") as log:
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "kworkspace.gateway", *where, *files, "--api-url", hub.url],
-            stdout=log,
-            stderr=log,
+def _connects(one: Standing) -> Iterator[Figure]:
+    """One after the other, and then at half of the rate at which one after the other goes."""
+    runs = [
+        partial(subprocess.run, [*way, "true"], check=True)
+        for way in (one.direct, one.tunnel, one.relay, one.jump)
+    ]
+    direct, tunnel, relay, jump = alternately(CONNECTS, *runs)
+    for name, taken, beside, peer, goal in (
+        ("tunnel", tunnel, "direct", direct, None),
+        ("relay", relay, "direct", direct, 60),
+        ("relay", relay, "ProxyJump", jump, 0),
+    ):
+        yield Figure(
+            f"ssh ... true by {name}",
+            taken * 1000,
+            "ms",
+            CONNECTS,
+            goal=goal,
+            peer=peer * 1000,
+            peer_name=beside,
+            compare="difference",
         )
-    wait_for(lambda: hub.doors.get(port), "gateway")
-    return gateway, port
+    rate = 0.5 / max(direct, relay)
+    times = [at_rate(runs[way], rate, PACED_CONNECTS) for way in (0, 2)]
+    for name, quantile in (("p50", 0.5), ("p99", 0.99)):
+        peer, value = (percentile(taken, quantile) * 1000 for taken in times)
+        yield Figure(
+            f"ssh ... true by relay, {rate:.1f} a second, {name}",
+            value,
+            "ms",
+            PACED_CONNECTS,
+            peer=peer,
+            peer_name="direct",
+        )
 
 
-def _ways(folder: Path, hub: StandInHub, sshd: SSHD, key: Path, port: int) -> dict[str, list[str]]:
-    host_key = public_line(sshd.host_key)
-    tunnel_port = hub.reports[-1].tunnel_port
-    url = f"http://127.0.0.1:{tunnel_port}/gateway/tunnel/alice"
-    tunnelled = Tunnelled(folder, url=url, key=key, host_key=host_key)
-    known = folder / "known"
-    known.write_text(
-        f"[127.0.0.1]:{port} {hub.doors[port].host_keys[0]}\n[127.0.0.1]:{sshd.port} {host_key}\n"
+def _two_at_once(one: Standing, two: Standing, size: int) -> Iterator[Figure]:
+    """Two connections, on one worker and on two."""
+
+    def transfer(ways: list[list[str]]) -> None:
+        commands = [[*way, f"head -c {size} /dev/zero"] for way in ways]
+        null = subprocess.DEVNULL
+        running = [subprocess.Popen(command, stdin=null, stdout=null) for command in commands]
+        ends = [process.wait() for process in running]
+        if any(ends):
+            raise RuntimeError("a transfer failed")
+
+    with ExitStack() as stack:
+        works = [
+            partial(transfer, _on_workers(place, workers, stack))
+            for place, workers in ((one, 1), (two, 2))
+        ]
+        on_one, on_two = alternately(TRANSFERS, *works)
+    yield Figure(
+        f"two downloads of {size >> 20} MiB at once by relay, 2 workers",
+        2 * size / 1e6 / on_two,
+        "MB/s",
+        TRANSFERS,
+        peer=2 * size / 1e6 / on_one,
+        peer_name="1 worker",
+        better="large",
     )
-    common = [*("ssh", "-F", "none", "-i", str(key), "-o", f"UserKnownHostsFile={known}")]
-    common += [*("-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", "-c", CIPHER)]
-    return {
-        "direct": [*common, "-p", str(sshd.port), "127.0.0.1"],
-        "tunnel": [*tunnelled.options(), "-c", CIPHER, "workspace"],
-        "relay": [*common, "-p", str(port), "alice@127.0.0.1"],
-    }
+
+
+def _on_workers(place: Standing, workers: int, stack: ExitStack) -> list[list[str]]:
+    """Return two kept connections, each on a worker of its own if there are two.
+
+    The kernel chooses the worker: so connect until both have one.
+    """
+    ways: dict[str, list[str]] = {}
+    for number in range(ATTEMPTS):
+        way = stack.enter_context(kept(place.relay, place.folder / f"two-{number}"))
+        subprocess.run([*way, "true"], check=True)  # then its session is known
+        worker = place.hub.proofs[-1].gateway if workers > 1 else str(number)
+        ways.setdefault(worker, way)
+        if len(ways) == 2:
+            return list(ways.values())
+    raise RuntimeError("all connections went to one worker")
