@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,17 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.ports import free_port
 from tests.postgres import Server, programs, serve
 
 SECONDS = 60.0
 _postgres: list[Server] = []
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    """Return a port of the loopback address on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.hubs import SECONDS, free_port
+from bench.hubs import SECONDS
+from tests.ports import free_port
 
 VENV = Path(__file__).parent.parent / ".bench" / "jupyterhub"
 REQUIREMENTS = {"jupyterhub": "jupyterhub>=6,<7", "kubespawner": "jupyterhub-kubespawner>=7,<8"}
@@ -23,6 +24,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 CONFIG = """
 from jupyterhub.proxy import Proxy
+from tests.ports import free_port
 
 class NoProxy(Proxy):
     should_start = False

@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 
 import asyncssh
 
-from bench.hubs import free_port
 from tests.gateway.openssh import SSHD, public_line, wait_for, write_key
 from tests.gateway.stand_in_hub import TOKEN as GATEWAY_TOKEN
 from tests.gateway.stand_in_hub import ServerOf, StandInHub
 from tests.gateway.tunnelled import TOKEN, Tunnelled
+from tests.ports import free_port
 
 CIPHER = "aes128-gcm@openssh.com"
 LONG_LOGIN_SECONDS = 60.0

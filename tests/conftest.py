@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.leaks import Found, in_files, leaked, logs, overhear
+from tests.ports import free_port
 from tests.postgres import Server, programs, serve
 
 DEADLINE_SECONDS = 30.0
@@ -38,14 +38,6 @@ def pytest_sessionstart() -> None:
     asyncio.set_event_loop(None)
     # A shell's `&` leaves it ignored, and whoever is started would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:

@@ -6,7 +6,6 @@ checkout, and nothing that is only in the checkout can be missed in a package.
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from kworkspace.cli import __version__
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 HUB_FOLDERS = ("authenticators", "gateway", "hub", "share", "spawners", "ssh")
@@ -138,10 +138,7 @@ def test_commands_of_both(hub_venv: Venv) -> None:
 
 def test_hub_runs_from_its_wheel(hub_venv: Venv, tmp_path: Path) -> None:
     """Migrations and pages are package data: a hub without them starts no further."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port()}"
     command = [str(hub_venv.folder / "bin/kworkspace-hub"), f"--Hub.data_dir={tmp_path}"]
     command += [f"--Hub.bind_url={url}", "--Hub.services=[{'name': 'gateway', 'command': []}]"]
     log = tmp_path / "log"

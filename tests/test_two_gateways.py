@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import RealHub, free_port, wait_until
+from tests.conftest import RealHub, wait_until
+from tests.ports import free_port
 
 MakeHub = Callable[..., RealHub]
 LIMITS = "c.Hub.max_sessions_per_user = 2\nc.Hub.session_idle_timeout = 3"

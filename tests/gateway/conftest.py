@@ -15,8 +15,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.gateway.openssh import SECONDS, SSHD, free_port, public_line, wait_for, write_key
+from tests.gateway.openssh import SECONDS, SSHD, public_line, wait_for, write_key
 from tests.gateway.stand_in_hub import TOKEN, ServerOf, StandInHub
+from tests.ports import free_port
 
 PROGRAM = ("-m", "kworkspace.gateway")
 Finished = subprocess.CompletedProcess[bytes]

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import asyncssh
 
+from tests.ports import free_port
+
 T = TypeVar("T")
 SECONDS = 20.0
 
@@ -25,13 +27,6 @@ def wait_for(condition: Callable[[], T], what: str, seconds: float = SECONDS) ->
         assert time.monotonic() < deadline, f"no {what} within {seconds} s"
         time.sleep(0.02)
     return value
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def public_line(key: asyncssh.SSHKey) -> str:

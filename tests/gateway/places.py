@@ -5,7 +5,6 @@ in the workspace, and starts with nothing else that could differ.
 """
 
 import hashlib
-import itertools
 import os
 import pty
 import random
@@ -25,12 +24,12 @@ from pathlib import Path
 
 from tests.gateway import peer
 from tests.gateway.behaviours import Resize, Row
+from tests.ports import free_port
 
 BOUND = 45.0
 """Seconds after which a row that has not ended has hung; none takes a tenth of it."""
 
 _PROGRAMS = {"ssh": "/usr/bin/ssh", "scp": "/usr/bin/scp", "sftp": "/usr/bin/sftp"}
-_ports = itertools.count(random.SystemRandom().randrange(15_000, 28_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ class Surroundings:
         here, there = folder / "here", folder / "there"
         here.mkdir(parents=True)
         there.mkdir()
-        ports = {name: str(_free_port()) for name in ("PORT", "PORT2", "CLOSED")}
+        ports = {name: str(free_port()) for name in ("PORT", "PORT2", "CLOSED")}
         environment = {
             **self.environment,
             **ports,
@@ -169,15 +168,6 @@ def _tidy(output: bytes, replaced: dict[bytes, bytes]) -> bytes:
     for old, new in replaced.items():
         output = output.replace(old, new)
     return re.sub(rb"(/dev/pts/|\n\[1\] )\d+", rb"\1N", output)
-
-
-def _free_port() -> int:
-    """Return a port that nobody has, from below those that the kernel itself hands out."""
-    while True:
-        port = 15_000 + next(_ports) % 15_000
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _plainly(

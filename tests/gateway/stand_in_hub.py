@@ -24,7 +24,8 @@ from kworkspace.cli.client import models as m
 from kworkspace.cli.client.challenge import door_text
 from kworkspace.cli.client.errors import InvalidName
 from kworkspace.cli.client.names import Login, parse_login
-from tests.gateway.openssh import SECONDS, SSHD, free_port, public_line
+from tests.gateway.openssh import SECONDS, SSHD, public_line
+from tests.ports import free_port
 
 T = TypeVar("T")
 TOKEN = "token-of-the-gateway"

@@ -13,7 +13,8 @@ import pytest
 from kworkspace.cli.client.exits import UsageFault
 from kworkspace.gateway.answers import Request, is_for_gateway, parse
 from tests.cli.on_terminal import on_terminal
-from tests.conftest import free_port, wait_until
+from tests.conftest import wait_until
+from tests.ports import free_port
 
 Finished = subprocess.CompletedProcess[str]
 

@@ -13,9 +13,10 @@ import asyncssh
 import pytest
 
 from kworkspace.gateway import session
-from tests.gateway.openssh import SSHD, free_port, wait_for
+from tests.gateway.openssh import SSHD, wait_for
 from tests.gateway.stand_in_hub import ServerOf
 from tests.gateway.test_forward import PAGE, _echo_all_then_page, listening
+from tests.ports import free_port
 from tests.ssh_agent import agent_with
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import aiohttp
 
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.spawners.processes import marked
-from tests.conftest import RealHub, free_port
+from tests.conftest import RealHub
 from tests.hub.clock import until
+from tests.ports import free_port
 
 CHUNK = 65536
 

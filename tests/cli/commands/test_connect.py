@@ -18,6 +18,7 @@ import pytest
 
 from kworkspace.cli import door as door_module
 from kworkspace.cli.state import hub_alias
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Result
@@ -33,14 +34,6 @@ class Door:
 
     port: int
     host_key: str
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from kworkspace.cli.checks import computer
 from kworkspace.cli.checks.outcome import bounded, ok
 from kworkspace.cli.client.errors import NotFound
 from kworkspace.cli.client.reports import CheckReport
-from tests.conftest import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Authority, Result, Serve

@@ -10,9 +10,9 @@ import pytest
 from kworkspace.hub.db import postgres as module
 from kworkspace.hub.db.errors import DatabaseUnusable
 from kworkspace.hub.db.store import Store
-from tests.conftest import free_port
 from tests.hub.conftest import ON_POSTGRES
 from tests.hub.db.test_store import names
+from tests.ports import free_port
 from tests.postgres import PASSWORD, PASSWORD_ROLE, Server
 
 

@@ -15,14 +15,9 @@ import pytest
 
 from kworkspace.hub.demo import __main__ as main
 from kworkspace.hub.files import HubLock
+from tests.ports import free_port
 
 SECONDS = 60
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -15,9 +15,9 @@ from kworkspace.spawners.kube import errors
 from kworkspace.spawners.kube.client import KubeClient
 from kworkspace.spawners.kube.credentials import Connection
 from kworkspace.spawners.kube.kinds import Kind
-from tests.conftest import free_port
 from tests.kube_api.cluster import Cluster
 from tests.kube_api.node.images import Image
+from tests.ports import free_port
 from tests.spawners.kube.objects import NAMESPACE, is_ready, kubeconfig, pod, secret
 
 

@@ -18,6 +18,7 @@ import pytest
 from kworkspace.spawners.base import Exit, Running, Workspace
 from kworkspace.spawners.local import LocalSpawner
 from kworkspace.spawners.processes import marked
+from tests.ports import free_port
 
 SECONDS = 20.0
 Finished = subprocess.CompletedProcess[bytes]
@@ -238,7 +239,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[Ssh]:
     )
     account = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True)
     for _ in range(5):
-        port = _free_port()
+        port = free_port()
         process = subprocess.Popen(
             ["/usr/sbin/sshd", "-D", "-e", "-f", config, "-p", str(port)],
             stdin=subprocess.DEVNULL,
@@ -255,12 +256,6 @@ def sshd(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[Ssh]:
     finally:
         process.terminate()
         process.wait(SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:

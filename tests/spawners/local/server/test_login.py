@@ -1,7 +1,6 @@
 """Who is let in, and what a connection may forward."""
 
 import asyncio
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +14,7 @@ import asyncssh
 import pytest
 
 from kworkspace.ssh.version import SERVER_VERSION
+from tests.ports import free_port
 from tests.ssh_agent import agent_with
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ async def _ask(port: int) -> bytes:
 
 @pytest.mark.parametrize("flag", ["-L", "-R"])
 async def test_ports_are_forwarded_both_ways(ssh: "Ssh", flag: str) -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     async with _echo() as target:
         process = await asyncio.create_subprocess_exec(
             *ssh.argv("cat", options=(flag, f"{port}:127.0.0.1:{target}")),
