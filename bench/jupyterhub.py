@@ -24,7 +24,6 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 CONFIG = """
 from jupyterhub.proxy import Proxy
-from tests.ports import free_port
 
 class NoProxy(Proxy):
     should_start = False
