@@ -104,7 +104,7 @@ def _ways(folder: Path, hub: StandInHub, sshd: SSHD, key: Path, port: int) -> di
     host_key = public_line(sshd.host_key)
     tunnel_port = hub.reports[-1].tunnel_port
     url = f"http://127.0.0.1:{tunnel_port}/gateway/tunnel/alice"
-    tunnelled = Tunnelled(folder, url=url, key=key, host_key=host_key)
+    tunnelled = Tunnelled(folder, url=url, key=key, host_key=host_key, api=hub.url)
     known = folder / "known"
     known.write_text(
         f"[127.0.0.1]:{port} {hub.doors[port].host_keys[0]}\n[127.0.0.1]:{sshd.port} {host_key}\n"

@@ -30,15 +30,19 @@ class TunnelHost:
     Attributes:
         host: what ssh is called with.
         account: whom to log in as there.
-        alias: what its host key is called in the file.
-        known_hosts: the file that pins its host key, and no other.
-        proxy: the command line of `kworkspace proxy`.
+        id: of the server, the name in its host certificate.
+        known_hosts: the file that says whom to expect there.
+        key: what ssh logs in with.
+        certificate: for that key, from `kworkspace proxy`.
+        proxy: the command line of that.
     """
 
     host: str
     account: str
-    alias: str
+    id: str
     known_hosts: Path
+    key: Path
+    certificate: Path
     proxy: Sequence[str]
 
 
@@ -76,7 +80,8 @@ def host_block(
         HubUnreachable: the door's address cannot be one.
         UsageFault: a path cannot stand in ssh's configuration.
     """
-    for path in (known_hosts, *keys, *(tunnel.known_hosts for tunnel in tunnels)):
+    theirs = [path for each in tunnels for path in (each.known_hosts, each.key, each.certificate)]
+    for path in (known_hosts, *keys, *theirs):
         if _UNSPEAKABLE.search(str(path)):
             raise UsageFault(f"ssh's configuration cannot hold the path {path}: choose another")
     named = _named(workspaces)
@@ -106,15 +111,21 @@ def _identity(keys: Sequence[Path], *, only_these: bool) -> list[str]:
 
 
 def _tunnel_lines(tunnel: TunnelHost) -> list[str]:
-    """Return what leads into a workspace through `kworkspace proxy`; the key is the workspace's."""
-    for text in (tunnel.account, *tunnel.proxy):
+    """Return what leads into a workspace through `kworkspace proxy`.
+
+    ssh reads the certificate when it has been passed the connection (see `tunnel_pass`).
+    """
+    for text in (tunnel.account, tunnel.id, *tunnel.proxy):
         if _UNSPEAKABLE.search(text):
             raise UsageFault(f"ssh's configuration cannot hold {text!r}: choose another")
     command = " ".join(shlex.quote(word) for word in tunnel.proxy).replace("%", "%%")
     return [
         f'    User "{tunnel.account}"',
         f"    ProxyCommand {command}",
-        f"    HostKeyAlias {tunnel.alias}",
+        "    ProxyUseFdpass yes",
+        f"    CertificateFile {quoted(tunnel.certificate)}",
+        f"    IdentityFile {quoted(tunnel.key)}",
+        f'    HostKeyAlias "{tunnel.id}"',
         "    StrictHostKeyChecking yes",
         f"    UserKnownHostsFile {quoted(tunnel.known_hosts)}",
         "    GlobalKnownHostsFile /dev/null",

@@ -53,17 +53,17 @@ def pin(state_dir: Path, url: str, door: SSHDoor) -> Path:
         HubUnreachable: the hub names no key that can be pinned, or the door's address is none.
     """
     place = known_as(door_host(url, door), door.port)
-    lines = [f"{place} {key}\n" for key in _usable(door.host_keys)]
+    lines = [f"{place} {key}\n" for key in usable_keys(door.host_keys)]
     if not lines:
         raise HubUnreachable(f"the hub at {url} names no host key of its SSH gateway")
     # Beside the key itself: whichever of key and authority is another one, one still holds.
-    lines += [f"@cert-authority {place} {key}\n" for key in _usable(door.host_authorities)]
+    lines += [f"@cert-authority {place} {key}\n" for key in usable_keys(door.host_authorities)]
     path = state_dir / "known_hosts" / hub_alias(url)
     write_private(path, "".join(lines).encode())
     return path
 
 
-def _usable(keys: Iterable[str]) -> list[str]:
+def usable_keys(keys: Iterable[str]) -> list[str]:
     """Return type and key of the lines that are public keys; a comment does not matter."""
     return [f"{match[1]} {match[2]}" for key in keys if (match := HOST_KEY.fullmatch(key))]
 

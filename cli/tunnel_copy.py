@@ -38,7 +38,7 @@ class Copying:
         left: what came with the answer to its request.
         hear: called with each text message's word and text, before any byte after it is passed on.
         stdin: where ssh writes.
-        stdout: where ssh reads.
+        stdout: where ssh reads; of a socket, another descriptor than `stdin`.
     """
 
     def __init__(
@@ -145,7 +145,11 @@ class Copying:
             got = os.readv(self._stdin, [self._up[ROOM:]])
         except BlockingIOError:
             return
+        except ConnectionResetError as error:  # with something unread
+            raise BrokenPipeError from error
         if not got:
+            if _is_closed(self._stdin):
+                raise BrokenPipeError
             self._input_ended = True
             self._queue(frame(Opcode.TEXT, text_of(EOF), masked=True))
             return
@@ -160,6 +164,16 @@ class Copying:
         except BlockingIOError:
             return
         self._to_write = self._to_write[written:]
+
+    def _end_output(self) -> None:
+        """Have ssh see the end; the number stays taken."""
+        self._output_ended = True
+        if _is_socket(self._stdout):
+            with socket.socket(fileno=os.dup(self._stdout)) as ssh, contextlib.suppress(OSError):
+                ssh.shutdown(socket.SHUT_WR)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stdout)
+        os.close(null)
 
     def _read_frames(self, now: float) -> None:
         """Take what the gateway sends, up to bytes that ssh must take first."""
@@ -197,13 +211,23 @@ class Copying:
             elif opcode is Opcode.TEXT:
                 word, text = words_of(bytes(payload))
                 if word == EOF:
-                    self._output_ended = True
-                    null = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(null, self._stdout)  # ssh sees the end, and the number stays taken
-                    os.close(null)
+                    self._end_output()
                 else:
                     self._hear(word, text)
         return False
+
+
+def _is_socket(descriptor: int) -> bool:
+    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+
+
+def _is_closed(descriptor: int) -> bool:
+    """Whether the other end of a socket is not there any more; a pipe's one cannot be told."""
+    if not _is_socket(descriptor):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 @contextlib.contextmanager

@@ -49,20 +49,46 @@ def dial(url: str, token: str, ca_file: Path | None) -> tuple[socket.socket, byt
     """
     parts = urlsplit(url)
     where = f"the hub's tunnel at {parts.scheme}://{parts.netloc}"
+    sock = connect(parts, ca_file, where)
     try:
-        sock = _connect(parts, where)
-    except OSError as error:
-        raise HubUnreachable(f"cannot reach {where}: {_reason(error)}") from error
-    try:
-        if parts.scheme == "https":
-            sock = _tls(sock, parts, ca_file, where)
         left = _upgrade(sock, parts, token, where)
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError):
-            raise HubUnreachable(f"cannot reach {where}: {_reason(error)}") from error
+            raise unreachable(error, where) from error
         raise
     return sock, left
+
+
+def connect(parts: SplitResult, ca_file: Path | None, where: str) -> socket.socket:
+    """Return a connection to the host of a URL, plain or TLS as that says.
+
+    Args:
+        parts: the URL.
+        ca_file: CA certificates to trust instead of the system's.
+        where: what is there, for errors.
+
+    Raises:
+        HubUnreachable: nothing answers there, or what does cannot be trusted.
+    """
+    try:
+        sock = _connect(parts, where)
+    except OSError as error:
+        raise unreachable(error, where) from error
+    if parts.scheme != "https":
+        return sock
+    try:
+        return _tls(sock, parts, ca_file, where)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, OSError):
+            raise unreachable(error, where) from error
+        raise
+
+
+def unreachable(error: OSError, where: str) -> HubUnreachable:
+    """Return what it means for a person that a connection failed."""
+    return HubUnreachable(f"cannot reach {where}: {_reason(error)}")
 
 
 def _port(parts: SplitResult) -> int:

@@ -38,7 +38,10 @@ def keep(settings: Settings, user: str, name: str, server: Server) -> Known:
             " connect"
         )
     return KnownTunnel(settings, user, name).keep(
-        urljoin(f"{settings.api}/", server.tunnel_url),
-        server.host_key if isinstance(server.host_key, str) else "",
-        server.account if isinstance(server.account, str) else "",
+        Known(
+            url=urljoin(f"{settings.api}/", server.tunnel_url),
+            id=server.id,
+            host_key=server.host_key if isinstance(server.host_key, str) else "",
+            account=server.account if isinstance(server.account, str) else "",
+        )
     )

@@ -1,10 +1,12 @@
 """What the command keeps of each workspace that it has been in by tunnel, in the state folder.
 
-Where the tunnel is opened, whom to log in as, and the workspace's host key: as the hub said last.
-So `proxy` need not ask the hub each time, and ssh finds the key in a known_hosts file of ours for
-that workspace alone.
+Where the tunnel is opened, whom to log in as, and whom to expect: as the hub said last. So `proxy`
+need not ask the hub where to go, and ssh finds a known_hosts file of ours for that workspace alone:
+the authorities that sign its host key, and beside them the key itself, so that of both one holds
+whichever is another one. What ssh logs in with is in `tunnel_key`.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,21 +14,25 @@ import msgspec
 
 from kworkspace.cli.client.errors import HubUnreachable
 from kworkspace.cli.settings import Settings
-from kworkspace.cli.ssh_command import HOST_KEY
+from kworkspace.cli.ssh_command import usable_keys
 from kworkspace.cli.state import hub_alias, write_private
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What the hub said of a workspace; `host_key` and `account` are "" until it has run.
+    """What the hub said of a workspace; of one that has not run yet, only `url` and `id`.
 
     Attributes:
         url: where a tunnel is opened, absolute.
+        id: the name in its host certificate, which ssh is told to expect.
         host_key: an OpenSSH line, kind and key alone.
+        host_authorities: the keys that sign host keys, likewise.
         account: whom to log in as.
     """
 
     url: str
+    id: str = ""
     host_key: str = ""
+    host_authorities: Sequence[str] = ()
     account: str = ""
 
 
@@ -39,15 +45,16 @@ class KnownTunnel:
         name: which of them.
 
     Attributes:
-        alias: what ssh calls its host key.
-        known_hosts: the file that pins it.
+        known_hosts: the file that says whom to expect.
+        folder: what ssh logs in with is there.
     """
 
     def __init__(self, settings: Settings, user: str, name: str) -> None:
         digest = sha256(f"{user}/{name}".encode()).hexdigest()[:8]
-        self.alias = f"{hub_alias(settings.api)}-{digest}"
-        self.known_hosts = settings.state_dir / "known_hosts" / self.alias
-        self._file: Path = settings.state_dir / "tunnels" / f"{self.alias}.json"
+        alias = f"{hub_alias(settings.api)}-{digest}"
+        self.known_hosts = settings.state_dir / "known_hosts" / alias
+        self.folder: Path = settings.state_dir / "tunnels" / alias
+        self._file = self.folder.with_name(f"{alias}.json")
 
     def load(self) -> Known | None:
         """Return what is known, None for nothing."""
@@ -56,24 +63,37 @@ class KnownTunnel:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def keep(self, url: str, host_key: str, account: str) -> Known:
-        """Keep what the hub says now, and pin the host key; what it does not say stays.
+    def keep(self, said: Known) -> Known:
+        """Keep what the hub says now, and whom to expect; what it does not say stays.
 
         Raises:
             HubUnreachable: the host key is none that can be pinned.
         """
-        before = self.load()
-        if host_key:
-            match = HOST_KEY.fullmatch(host_key)
-            if match is None:
-                raise HubUnreachable("the hub names no host key of the workspace")
-            host_key = f"{match[1]} {match[2]}"
-        elif before is not None:
-            host_key, account = before.host_key, before.account
-        known = Known(url=url, host_key=host_key, account=account)
-        if known != before:
+        before = self.load() or said
+        keys = usable_keys([said.host_key])
+        if said.host_key and not keys:
+            raise HubUnreachable("the hub names no host key of the workspace")
+        authorities = tuple(usable_keys(said.host_authorities)) or before.host_authorities
+        known = msgspec.structs.replace(
+            said,
+            host_key=keys[0] if keys else before.host_key,
+            host_authorities=tuple(authorities),
+            account=said.account or before.account,
+        )
+        if known != before or not self._file.exists():
             write_private(self._file, msgspec.json.encode(known))
-        line = f"{self.alias} {host_key}\n".encode()
-        if host_key and (not self.known_hosts.exists() or self.known_hosts.read_bytes() != line):
-            write_private(self.known_hosts, line)
+        # The file is for this workspace alone, whatever ssh is told to call it: one that was made
+        # anew has another name, and who has not heard of that goes by the key.
+        lines = f"* {known.host_key}\n" + "".join(
+            f"@cert-authority * {key}\n" for key in known.host_authorities
+        )
+        if known.host_key and not _holds(self.known_hosts, lines.encode()):
+            write_private(self.known_hosts, lines.encode())
         return known
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    try:
+        return file.read_bytes() == content
+    except OSError:
+        return False

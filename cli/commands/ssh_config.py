@@ -32,6 +32,7 @@ from kworkspace.cli.signin import open_client
 from kworkspace.cli.ssh_command import pin
 from kworkspace.cli.terminal import say
 from kworkspace.cli.tunnel_hub import keep
+from kworkspace.cli.tunnel_key import TunnelKey
 from kworkspace.cli.tunnel_state import KnownTunnel
 from kworkspace.cli.waiting import waiting
 
@@ -126,7 +127,7 @@ def _tunnels(settings: Settings, alias: str, workspaces: Mapping[str, Server]) -
         Conflict: none has run yet.
     """
     found: list[TunnelHost] = []
-    program = [os.path.abspath(sys.argv[0]), "proxy"]  # noqa: PTH100 - a link stays one
+    program = [os.path.abspath(sys.argv[0]), "proxy", "--certificate"]  # noqa: PTH100 - a link stays one
     where = ["--api", settings.api, "--user", settings.user]
     if settings.config is not None:
         where += ["--config", str(settings.config)]
@@ -138,12 +139,15 @@ def _tunnels(settings: Settings, alias: str, workspaces: Mapping[str, Server]) -
             say(f"{label(name)} has not run yet, so nothing leads there by tunnel: start it first")
             continue
         files = KnownTunnel(settings, settings.user, name)
+        key = TunnelKey(files.folder)
         found.append(
             TunnelHost(
                 host=tunnel_host(alias, name),
                 account=known.account,
-                alias=files.alias,
+                id=known.id,
                 known_hosts=files.known_hosts,
+                key=key.private,
+                certificate=key.certificate,
                 proxy=[*program, *where, *([name] if name else [])],
             )
         )

@@ -51,9 +51,11 @@ def serving(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[int
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def read_head(sock: socket.socket) -> bytes:

@@ -43,6 +43,7 @@ class Way:
         key: the file of the person's private key.
         host_key: the line of the only host key that is right.
         proxy: the command that carries the connection, if it is not made by the client itself.
+        certificate: the file that this command writes before it passes the connection, if it does.
     """
 
     name: str
@@ -51,6 +52,19 @@ class Way:
     key: Path
     host_key: str
     proxy: str = "none"
+    certificate: Path | None = None
+
+    def lines(self) -> str:
+        """Return what ssh's configuration says of it, of each as much: rows read that file."""
+        lines = [
+            f"Port {self.port}",
+            f"User {self.user}",
+            f"IdentityFile {self.key}",
+            f"ProxyCommand {self.proxy}",
+            f"ProxyUseFdpass {'no' if self.certificate is None else 'yes'}",
+            f"CertificateFile {self.certificate or 'none'}",
+        ]
+        return "".join(f"  {line}\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +129,7 @@ class Surroundings:
             known += f"[127.0.0.1]:{self.inner.port} {self.inner.host_key}\n"
             (self.folder / f"known_hosts.{letter}").write_text(known)
             config = "".join(
-                f"Host {host}\n  HostName 127.0.0.1\n  Port {at.port}\n  User {at.user}\n"
-                f"  IdentityFile {at.key}\n  ControlPath none\n  ProxyCommand {at.proxy}\n"
+                f"Host {host}\n  HostName 127.0.0.1\n  ControlPath none\n{at.lines()}"
                 for host, at in (("ws", way), ("inner", self.inner))
             )
             config += (

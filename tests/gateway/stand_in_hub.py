@@ -130,6 +130,7 @@ class StandInHub:
         app.router.add_put(f"{base}/instances/{{id}}", self._report)
         app.router.add_post(f"{base}/host-certificate", self._certify)
         app.router.add_get(f"{base}/commands", self._commands)
+        app.router.add_post("/hub/api/users/{user}/server/certificate", self._certify_person)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -179,7 +180,9 @@ class StandInHub:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.calls.append(f"{request.method} {request.path}")
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        whose = request.match_info.get("user")
+        if self.tokens.get(token) != whose if whose else token != self.token:
             return _error(401, "No such token.")
         try:
             answer: web.StreamResponse = await handler(request)
@@ -317,20 +320,38 @@ class StandInHub:
         server = self._of(request)
         if server.state is not m.ServerState.READY:
             raise Refused(409, "The workspace is not running.")
-        certificate = self.authority.generate_user_certificate(
-            asyncssh.import_public_key(asked.public_key),
-            "session",
-            principals=[server.sshd.principal],
-            valid_before="+5m",
-        )
         ticket = m.Certificate(
-            certificate=certificate.export_certificate().decode(),
+            certificate=self._certificate_for(asked.public_key, server),
             host=server.host,
             port=server.sshd.port,
             account=getpass.getuser(),
             host_key=public_line(server.host_key or server.sshd.host_key),
         )
         return _json(ticket, 201)
+
+    def _certificate_for(self, public_key: str, server: ServerOf) -> str:
+        certificate = self.authority.generate_user_certificate(
+            asyncssh.import_public_key(public_key),
+            "session",
+            principals=[server.sshd.principal],
+            valid_before="+5m",
+        )
+        return certificate.export_certificate().decode()
+
+    async def _certify_person(self, request: web.Request) -> web.StreamResponse:
+        asked = msgspec.json.decode(await request.read(), type=m.CertificateRequest)
+        user = request.match_info["user"]
+        if user not in self.sessions.values():
+            raise Refused(409, "There is no open tunnel")
+        server = self.servers[user]
+        certificate = m.TunnelCertificate(
+            certificate=self._certificate_for(asked.public_key, server),
+            id=server.sshd.principal,
+            account=getpass.getuser(),
+            host_key=public_line(server.host_key or server.sshd.host_key),
+            host_authorities=[public_line(self.host_authority)],
+        )
+        return _json(certificate, 201)
 
     async def _close(self, request: web.Request) -> web.StreamResponse:
         end = msgspec.json.decode(await request.read(), type=m.SessionEnd)

@@ -90,14 +90,23 @@ def surroundings(
             url=f"http://127.0.0.1:{gateway.tunnel_port}/gateway/tunnel/alice",
             key=alice,
             host_key=sshd_key,
+            api=hub.url,
         )
-        proxy = shlex.join(tunnel.proxy())
+        by_tunnel = Way(
+            "tunnel to sshd",
+            own.account,
+            sshd.port,
+            tunnel.login.private,
+            sshd_key,
+            shlex.join(tunnel.proxy()),
+            tunnel.login.certificate,
+        )
         ways = {
             "a": Way("sshd", own.account, sshd.port, alice, sshd_key),
             "b": Way("gateway to sshd", "alice", gateway.port, alice, door_key),
             "c": Way("own server", own.account, own.port, bob, own_line),
             "d": Way("gateway to own server", "bob", gateway.port, bob, door_key),
-            "e": Way("tunnel to sshd", own.account, sshd.port, alice, sshd_key, proxy),
+            "e": by_tunnel,
         }
         with agent_with(alice) as agent:
             made = Surroundings(folder, ways, ways["a"], agent)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kworkspace.cli.client import models as m
+from kworkspace.cli.tunnel_state import Known
 from tests.gateway.conftest import Finished, Live, Stack, run
 from tests.gateway.openssh import SSHD, public_line
 from tests.gateway.stand_in_hub import ServerOf
@@ -22,6 +23,7 @@ def way(stack: Stack, tmp_path: Path) -> Tunnelled:
         url=f"http://127.0.0.1:{stack.gateway.tunnel_port}/gateway/tunnel/alice",
         key=stack.keys["alice"],
         host_key=public_line(stack.sshd.host_key),
+        api=stack.hub.url,
     )
 
 
@@ -116,11 +118,8 @@ def test_a_workspace_that_dies_ends_a_transfer(stack: Stack, way: Tunnelled) -> 
     sshd = SSHD(stack.folder / "dying", stack.hub.authority, stack.sshd.user_key)
     sshd.start()
     stack.hub.servers["alice"] = ServerOf(sshd)
-    way.known.keep(
-        f"http://127.0.0.1:{stack.gateway.tunnel_port}/gateway/tunnel/alice",
-        public_line(sshd.host_key),
-        "x",
-    )
+    url = f"http://127.0.0.1:{stack.gateway.tunnel_port}/gateway/tunnel/alice"
+    way.known.keep(Known(url=url, host_key=public_line(sshd.host_key), account="x"))
     with subprocess.Popen(way.ssh("cat /dev/zero"), stdout=subprocess.PIPE) as ssh:
         assert ssh.stdout is not None
         assert len(ssh.stdout.read(10_000_000)) == 10_000_000

@@ -68,7 +68,7 @@ def test_a_first_time_signs_in_and_starts_it(hub: Any) -> None:
     assert (done.returncode, done.stdout) == (5, b"x\0\n" * 100_000)
     assert b"Starting" in done.stderr
     [pinned] = (hub.directory / "state/kworkspace/known_hosts").iterdir()
-    assert pinned.read_text().split()[1:] == hub.server()["host_key"].split()[:2]
+    assert pinned.read_text().split()[1:] == hub.server()["host_key"].split()[:2]  # by its key
 
 
 def test_it_outlives_its_hub(hub: Any) -> None:
@@ -120,7 +120,7 @@ def test_where_there_are_none(make_hub: MakeHub) -> None:
 
 
 def test_ssh_config_leads_by_tunnel(hub: Any) -> None:
-    """Written once, remembered, with the workspace's own host key and no other; and taken away."""
+    """Written once, remembered, with the workspace's host key and no other; and taken away."""
     folder = hub.directory / ".ssh"
     folder.mkdir(mode=0o700)
     config = folder / "config"
@@ -144,11 +144,15 @@ def test_ssh_config_leads_by_tunnel(hub: Any) -> None:
     assert kworkspace(hub, "stop").returncode == 0
     assert kworkspace(hub, "ssh-config").stdout.startswith("It is all there already")
     [pinned] = (
-        path for path in hub.directory.rglob("known_hosts/*") if "@" not in path.read_text()
+        path
+        for path in hub.directory.rglob("known_hosts/*")
+        if "@cert-authority *" in path.read_text()
     )
     other = hub.key.with_suffix(".pub").read_text().split()[1]
-    pinned.write_text(f"{pinned.name} ssh-ed25519 {other}\n")
-    refused = subprocess.run(command, env=environment(hub), capture_output=True, check=False)
+    nobody = hub.directory / "nobody"
+    nobody.write_text(f"* ssh-ed25519 {other}\n@cert-authority * ssh-ed25519 {other}\n")
+    misled = [*command[:1], f"-oUserKnownHostsFile={nobody}", *command[1:]]
+    refused = subprocess.run(misled, env=environment(hub), capture_output=True, check=False)
     assert refused.returncode == 255
     pinned.unlink()
     assert subprocess.run(command, env=environment(hub), check=False).returncode == 0
