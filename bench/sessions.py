@@ -54,13 +54,13 @@ class _Client(asyncio.SubprocessProtocol):
 
     def __init__(self) -> None:
         self.read = 0
-        self.has_ended = False
+        self.ended = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.read += len(data)
 
     def process_exited(self) -> None:
-        self.has_ended = True
+        self.ended.set()
 
 
 @dataclass
@@ -96,8 +96,9 @@ class _Holding:
                 clients = [task.result() for task in connecting]
                 return await self._hold([client for _, client in clients], empty)
             finally:
-                for transport, _ in clients:
+                for transport, client in clients:
                     transport.close()
+                    await client.ended.wait()
                 for source in self._sources:
                     source.close()
 
@@ -123,7 +124,7 @@ class _Holding:
             await asyncio.sleep(tick - loop.time())
         passed = loop.time() - start
         return _Held(
-            lost=sum(client.has_ended for client in clients),
+            lost=sum(client.ended.is_set() for client in clients),
             delivered=sum(client.read for client in clients) / 1e6 / passed,
             kb=(self._one.rss_kb() - empty) / len(clients),
             cores=(self._one.cpu_seconds() - cpu) / passed,

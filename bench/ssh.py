@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from statistics import median
 
 from bench.kept import commands_over_kept
 from bench.keystrokes import keystrokes
@@ -40,34 +41,55 @@ def ssh(megabytes: int = MEGABYTES, load: Load = Load()) -> Iterator[Figure]:  #
 
 
 def _bulk(one: Standing, size: int) -> Iterator[Figure]:
-    for name, work in (("download", _download), ("upload", _upload)):
-        ways = {"direct": one.direct, "tunnel": one.tunnel, "relay": one.relay}
-        spent = dict.fromkeys(ways, 0.0)
+    """Over connections that are kept, so that nothing else is measured."""
+    names = ("direct", "tunnel", "relay")
+    with ExitStack() as stack:
+        ways = {
+            name: stack.enter_context(kept(getattr(one, name), one.folder / f"bulk-{name}"))
+            for name in names
+        }
+        for name, work in (("download", _download), ("upload", _upload)):
+            transfers = [_Transfer(one, work, ways[way], size) for way in names]
+            times = alternately(TRANSFERS, *transfers)
+            rates = [size / 1e6 / taken for taken in times]
+            for way, rate, transfer, goal in zip(
+                names[1:], rates[1:], transfers[1:], (0.9, 0.5), strict=True
+            ):
+                yield Figure(
+                    f"ssh, {name} of {size >> 20} MiB by {way}",
+                    rate,
+                    "MB/s",
+                    TRANSFERS,
+                    goal=goal,
+                    peer=rates[0],
+                    peer_name="direct",
+                    compare="ratio",
+                    better="large",
+                )
+                yield Figure(
+                    f"gateway's CPU per GB, {name} by {way}",
+                    median(transfer.spent) / (size / 1e9),
+                    "s",
+                    TRANSFERS,
+                )
 
-        def run(way: str, ways: dict[str, list[str]] = ways, work: Transfer = work) -> None:
-            before = one.cpu_seconds()
-            work(ways[way], size)
-            spent[way] += one.cpu_seconds() - before  # noqa: B023  it runs within this turn
 
-        times = alternately(TRANSFERS, *(partial(run, way) for way in ways))
-        rates = dict(zip(ways, (size / 1e6 / taken for taken in times), strict=True))
-        for way, goal in (("tunnel", 0.9), ("relay", 0.5)):
-            yield Figure(
-                f"ssh, {name} of {size >> 20} MiB by {way}",
-                rates[way],
-                "MB/s",
-                TRANSFERS,
-                goal=goal,
-                peer=rates["direct"],
-                peer_name="direct",
-                compare="ratio",
-                better="large",
-            )
-            seconds = spent[way] / ((TRANSFERS + 1) * size / 1e9)
-            yield Figure(f"gateway's CPU per GB, {name} by {way}", seconds, "s", TRANSFERS)
+class _Transfer:
+    """Transfers, and keeps what CPU time that took of the gateway."""
 
+    def __init__(
+        self, one: Standing, work: Callable[[list[str], int], None], way: list[str], size: int
+    ) -> None:
+        self._one = one
+        self._work = work
+        self._way = way
+        self._size = size
+        self.spent: list[float] = []
 
-Transfer = Callable[[list[str], int], None]
+    def __call__(self) -> None:
+        before = self._one.cpu_seconds()
+        self._work(self._way, self._size)
+        self.spent.append(self._one.cpu_seconds() - before)
 
 
 def _download(way: list[str], size: int) -> None:
