@@ -55,6 +55,9 @@ class Backstage(Protocol):
             KworkspaceError: there is none to be had; the message is for the user.
         """
 
+    async def listens(self) -> None:
+        """Return when it listens wherever the user has asked for it by now, or was refused."""
+
     def touch(self) -> None:
         """Something was typed or printed."""
 
@@ -116,6 +119,7 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
 
     async def _open(self) -> None:
         conn = await self._session.workspace(self._show, self.user.wants_terminal)
+        await self._session.listens()
         workspace = WorkspaceChannel(conn, self)
         await workspace.open(_WorkspaceSide(self, workspace))
         for name, payload in self._deferred:

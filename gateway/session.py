@@ -75,6 +75,7 @@ class Session:
         self._joined: set[Joined] = set()
         self._agent_lent = False
         self._listeners = 0
+        self._listen_answered = asyncio.Event()
         self._stalled: set[Side] = set()
         watch_stalls(user, lambda stalled: self._stall("user", stalled))
 
@@ -264,14 +265,14 @@ class Session:
         Returns:
             The listener, or False: refused.
         """
-        if self._listeners >= MAX_LISTENERS:
-            return False
-        self._listeners += 1
 
         def make() -> Forward:
             return self.forward("workspace")
 
         try:
+            if self._listeners >= MAX_LISTENERS:
+                return False
+            self._listeners += 1
             conn = await self.workspace(unseen)
             if isinstance(at, str):
                 return await listen_at_path(conn, self._user, at, make)
@@ -280,6 +281,18 @@ class Session:
             where = plain(at if isinstance(at, str) else f"port {at[1]}")
             log.info("Session %s: nothing listens at %s: %s", self.id, where, plain(str(error)))
             return False
+        finally:
+            self._listen_answered.set()
+            self._listen_answered.clear()
+
+    async def listens(self) -> None:
+        """Return when it listens wherever the user has asked for it by now, or was refused.
+
+        What they start may count on it: sshd takes one request after the other. asyncssh (2.24)
+        answers these in their order, and each when `listen` has returned.
+        """
+        while self._user._global_request_queue:  # noqa: SLF001
+            await self._listen_answered.wait()
 
     def _join(self, joined: Joined) -> None:
         self._joined.add(joined)

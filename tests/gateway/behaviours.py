@@ -250,6 +250,8 @@ FORWARDS = [
     Row("-R to a Unix socket", 'ssh -R $PORT:$COUNT_SOCK ws "echo x | $PEER $PORT" | sed -n 1p'),
     Row("-R of a port that the workspace picks", 'ssh -R 0:127.0.0.1:$COUNT ws true 2>&1 |'
         " sed 's/[0-9]\\{4,\\}/N/g'"),
+    Row("-R of many, of which the command can be sure",
+        "ssh $(for i in {1..9}; do echo -R 0:127.0.0.1:$i; done) ws true 2>&1 | wc -l"),
     Row("-R of a port that is taken",
         f"{CTL} -R $PORT:127.0.0.1:$COUNT ws;"
         f" ssh -oExitOnForwardFailure=yes -R $PORT:127.0.0.1:$COUNT ws true; echo $?; {END}"),

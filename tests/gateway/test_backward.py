@@ -13,6 +13,7 @@ import asyncssh
 import pytest
 
 from kworkspace.gateway import session
+from tests.gateway.conftest import run
 from tests.gateway.openssh import SSHD, wait_for
 from tests.gateway.stand_in_hub import ServerOf
 from tests.gateway.test_forward import PAGE, _echo_all_then_page, listening
@@ -114,6 +115,36 @@ async def test_a_workspace_that_grabs_at_the_agent(stack: "Stack") -> None:
                 ended = await asyncio.to_thread(through, stack, agent, flag, "true")
                 assert ended.returncode == 0, ended.stderr
     assert Grabber.answers == ["The user has lent no agent", "1 keys"]
+
+
+class Slow(Grabber):
+    """A workspace that takes its time to listen."""
+
+    order: ClassVar[list[str]] = []
+
+    async def server_requested(self, listen_host: str, listen_port: int) -> bool:
+        await asyncio.sleep(0.1)
+        self.order.append("listens")
+        return True
+
+    def session_requested(self) -> "Callable[..., Awaitable[None]]":
+        self.order.append("begins")
+        return super().session_requested()
+
+
+async def test_a_command_can_be_sure_of_its_ports(stack: "Stack") -> None:
+    """As with sshd, which does one thing after the other: -R is there before what uses it."""
+    Slow.order.clear()
+    async with asyncssh.listen(
+        "127.0.0.1", 0, server_factory=Slow, server_host_keys=[Slow.host_key]
+    ) as acceptor:
+        Slow.port = acceptor.get_port()
+        stack.hub.servers["alice"] = ServerOf(cast("SSHD", Slow()))
+        *command, host = stack.ssh()
+        ports = [word for i in (1, 2, 3) for word in ("-R", f"0:127.0.0.1:{i}")]
+        ended = await asyncio.to_thread(run, [*command, *ports, host, "true"])
+        assert ended.returncode == 0, ended.stderr
+    assert Slow.order == [*["listens"] * 3, "begins"]
 
 
 async def test_the_agent_of_one_session_is_no_other_ones(stack: "Stack") -> None:
