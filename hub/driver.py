@@ -149,7 +149,8 @@ class Driver:
             LeaseLost: another process has taken it meanwhile.
         """
         server: db.Server | None = None
-        claimed = self._leases.has(server_lease(id))  # with the request: it is in the read model
+        lease = server_lease(id)
+        claimed = self._leases.has(lease)  # with the request: it is in the read model
         if not claimed:
             ours, server = await self._claim(id)
             if not ours:
@@ -162,6 +163,8 @@ class Driver:
                 row = known if claimed else learn(self._readmodel, id, server)
                 while row is not None and await self._step(row):
                     row = self._readmodel.server(id)
+                    if not self._leases.has(lease):  # given back with what was written
+                        break
             if row is None:  # it is deleted
                 self._exits.pop(id, None)
                 self._unsure.discard(id)
@@ -171,8 +174,16 @@ class Driver:
             raise
         finally:
             del self._held[id]
-            if await self._give_back(id):
+            if await self._is_left(id):
                 self._kicked.add(id)
+
+    async def _is_left(self, id: str) -> bool:
+        """Give a server back, and say whether there is work for it by then."""
+        if self._leases.has(server_lease(id)):
+            return await self._give_back(id)
+        row = self._readmodel.server(id)
+        known = id in self._exits or id in self._unsure
+        return row is not None and (known or is_pending(row))
 
     def _lost(self, lease: str, _holder: str) -> None:
         """End what is done under a lease that another process has."""

@@ -119,13 +119,13 @@ class Leases:
         async with self._store.begin() as session:
             await self.release_in(session, name)
 
-    async def release_in(self, session: AsyncSession, *names: str) -> None:
-        """Give leases back in the caller's transaction.
+    async def release_in(self, session: AsyncSession, *names: str) -> Collection[str]:
+        """Give leases back in the caller's transaction; return which were ours, and so still are.
 
         They are ours until it is committed: it may wait for another one that claims them anew.
         """
         _on_commit(session, lambda: self._ours.difference_update(names))
-        await queries.release(session, names, self.holder)
+        return await queries.release(session, names, self.holder)
 
     @retried
     async def clear(self) -> None:

@@ -159,10 +159,13 @@ class Steps:
     async def _commit_all_ready(
         self, started: Sequence[tuple[ServerRow, Running]]
     ) -> Sequence[bool | Exception]:
-        """Write that servers are ready; False of those of which a newer request has decided."""
+        """Write that servers are ready; False of those of which a newer request has decided.
+
+        With it their leases are given back: most often there is nothing more to do.
+        """
         async with self._store.begin() as session:
             leases = [server_lease(row.id) for row, _ in started]
-            ours = await self._leases.held_in(session, leases)
+            ours = await self._leases.release_in(session, *leases)
             servers = await queries.get_many(session, [row.id for row, _ in started])
             outcomes = [
                 self._ready(row, servers.get(row.id), running)

@@ -66,9 +66,10 @@ async def alive(session: AsyncSession, prefix: str, *, clock: Clock) -> Sequence
     return (await session.scalars(query)).all()
 
 
-async def release(session: AsyncSession, names: Collection[str], holder: str) -> None:
-    """Give leases back, those of them that are still this holder's."""
-    await session.execute(delete(Lease).where(Lease.name.in_(names), Lease.holder == holder))
+async def release(session: AsyncSession, names: Collection[str], holder: str) -> Collection[str]:
+    """Give leases back, those of them that are still this holder's; return which were."""
+    statement = delete(Lease).where(Lease.name.in_(names), Lease.holder == holder)
+    return set(await session.scalars(statement.returning(Lease.name)))
 
 
 async def release_all(session: AsyncSession, holder: str) -> None:

@@ -7,7 +7,7 @@ what there is to take away. Called by `starts`, any number of times for one work
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kworkspace.cli.client.errors import StartFailed
@@ -24,6 +24,7 @@ from kworkspace.spawners.kube.names import Names, account_name
 from kworkspace.spawners.kube.objects import KEYS, SECRET, Keys, Objects
 from kworkspace.spawners.kube.pods import Object
 from kworkspace.spawners.kube.removal import Removal
+from kworkspace.spawners.kube.turns import Turns
 from kworkspace.spawners.kube.view import View
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Parts:
         claims: the homes.
         removal: ends pods.
         tasks: owns what must be done to its end.
+        turns: of all starts.
     """
 
     spawner: Any
@@ -55,6 +57,7 @@ class Parts:
     claims: Claims
     removal: Removal
     tasks: Tasks
+    turns: Turns = field(default_factory=Turns)
 
 
 class Making:
@@ -119,6 +122,10 @@ class Making:
     async def ensure(self) -> None:
         """Have everything there that the pod needs."""
         self._tell(5, "Making the volume, the keys and the pod")
+        async with self._parts.turns.one():
+            await self._ensure()
+
+    async def _ensure(self) -> None:
         if self._options.enable_user_namespaces:
             await self._whole(
                 self._parts.objects.ensure_namespace,
