@@ -9,16 +9,47 @@ import os
 import re
 import socket
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import asyncssh
+from asyncssh.constants import MSG_CHANNEL_OPEN
 from asyncssh.forward import SSHForwarder, SSHLocalPathForwarder
 from asyncssh.listener import SSHForwardListener
+from asyncssh.packet import SSHPacket
 
 _ERRNO = re.compile(r"\[Errno (-?\d+)\] ")
 _BIND_MASK = 0o177  # sshd_config(5), StreamLocalBindMask
 _BACKLOG = 128
+_HANDLERS = "_packet_handlers"
+
+
+def keep_order(conn: asyncssh.SSHServerConnection) -> None:
+    """Have a channel open only when it listens wherever the client asked for that before.
+
+    sshd takes one request after the other, so that a command finds the ports of its `ssh -R`;
+    asyncssh (2.24) opens channels while it still makes the listeners.
+    """
+    waiting: deque[tuple[int, int, SSHPacket]] = deque()
+    report = conn._report_global_response  # noqa: SLF001
+
+    def opens(
+        _conn: asyncssh.SSHServerConnection, kind: int, sequence: int, packet: SSHPacket
+    ) -> None:
+        waiting.append((kind, sequence, packet))
+        go_on()
+
+    def reported(result: bool | bytes) -> None:
+        report(result)
+        go_on()
+
+    def go_on() -> None:
+        while waiting and not conn._global_request_queue:  # noqa: SLF001
+            conn._process_channel_open(*waiting.popleft())  # noqa: SLF001
+
+    setattr(conn, _HANDLERS, {**conn._packet_handlers, MSG_CHANNEL_OPEN: opens})  # noqa: SLF001
+    conn._report_global_response = reported  # type: ignore[method-assign]  # noqa: SLF001
 
 
 async def saying_why(dialling: Awaitable[SSHForwarder]) -> SSHForwarder:

@@ -12,7 +12,7 @@ from typing import cast
 import asyncssh
 
 from kworkspace.spawners.local.files import read_small
-from kworkspace.spawners.local.server.forward import listen_at, saying_why
+from kworkspace.spawners.local.server.forward import keep_order, listen_at, saying_why
 from kworkspace.spawners.local.server.session import Host, Session
 from kworkspace.ssh.bulk import make_bulk_cheap
 from kworkspace.ssh.quick import acknowledge_quickly
@@ -49,6 +49,7 @@ class Login(asyncssh.SSHServer):
         acknowledge_quickly(conn)
         make_bulk_cheap(conn)
         keep_windows(conn)
+        keep_order(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; its channels have been told."""

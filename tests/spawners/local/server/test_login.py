@@ -157,6 +157,13 @@ async def test_ports_are_forwarded_both_ways(ssh: "Ssh", flag: str) -> None:
             assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
+def test_a_command_can_be_sure_of_its_ports(ssh: "Ssh") -> None:
+    """All of them are there before it begins."""
+    ports = [word for i in range(1, 9) for word in ("-R", f"0:127.0.0.1:{i}")]
+    shown = ssh.run("-v", *ports, "true")
+    assert shown.stderr.count(b"Allocated port") == 8
+
+
 def test_the_agent_is_forwarded(ssh: "Ssh") -> None:
     """By a socket that nobody else can reach, which goes with the connection."""
     with agent_with(ssh.key) as agent:
