@@ -11,6 +11,10 @@ import socket
 import stat
 
 
+SOCKET_BYTES = 1024 * 1024
+"""What each end may have sent ahead: `tunnel_copy` reads much at a time, if it is there."""
+
+
 class Pipes:
     """stdin and stdout, from the first moment.
 
@@ -36,6 +40,8 @@ class Passed(Pipes):
     def __init__(self) -> None:
         self._told = _go_on_in_a_child()
         ours, self._theirs = socket.socketpair()
+        for end in (ours, self._theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.stdin = ours.detach()
         self.stdout = os.dup(self.stdin)
 
