@@ -25,9 +25,10 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 
 AGENT = "auth-agent-req@openssh.com"
 EOW = "eow@openssh.com"
+X11 = "x11-req"
 TO_WORKSPACE = frozenset(
     {"pty-req", "env", "shell", "exec", "subsystem", "window-change", "signal", "break"}
-    | {EOW, AGENT}
+    | {EOW, AGENT, X11}
 )
 TO_USER = frozenset({"exit-status", "exit-signal", "xon-xoff", EOW})
 STARTS = frozenset({"shell", "exec", "subsystem"})

@@ -18,6 +18,7 @@ from kworkspace.gateway.channels import (
     AGENT,
     EOW,
     STARTS,
+    X11,
     UserChannel,
     WorkspaceChannel,
     accepts_env,
@@ -63,6 +64,9 @@ class Backstage(Protocol):
 
     def lend_agent(self) -> None:
         """The user lends their agent to the workspace."""
+
+    def lend_screen(self, payload: bytes) -> bool:
+        """The user asks to lend their screen to the workspace; whether they may."""
 
     def leave(self, joined: Joined) -> None:
         """The relay has ended."""
@@ -165,11 +169,9 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
     def _pass_on(
         self, workspace: WorkspaceChannel, name: str, payload: bytes, *, want_reply: bool
     ) -> None:
-        if name == "env" and not accepts_env(payload):
+        if not self._may_pass(name, payload):
             self.user.answer_soon(False)
             return
-        if name == AGENT:
-            self._session.lend_agent()
         want_reply = want_reply or name in STARTS
         workspace.request(name, payload, want_reply)
         if name == EOW:
@@ -177,6 +179,16 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
             drop_output(self.user)
         if not want_reply:
             self.user.answer_soon(True)
+
+    def _may_pass(self, name: str, payload: bytes) -> bool:
+        """Whether a request is one for the workspace; what it lends is lent from now on."""
+        if name == "env":
+            return accepts_env(payload)
+        if name == X11:
+            return self._session.lend_screen(payload)
+        if name == AGENT:
+            self._session.lend_agent()
+        return True
 
     def _wait_for_start(self, name: str, payload: bytes) -> None:
         """Have a request that starts something wait for the workspace.
@@ -188,12 +200,10 @@ class SessionRelay(asyncssh.SSHServerSession[bytes]):
             self._wanted.set()
         elif self._stopped and not self._wanted.is_set():
             self._request = None
-            granted = name != "env" or accepts_env(payload)
+            granted = self._may_pass(name, payload)
             if granted:
                 self._deferred.append((name, payload))
                 self.user.held_bytes += len(payload)
-                if name == AGENT:
-                    self._session.lend_agent()
             self.user.answer_soon(granted)
 
     def _is_the_desks(self, name: str, payload: bytes) -> bool:

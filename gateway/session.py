@@ -27,6 +27,7 @@ from kworkspace.gateway.hub import AWAY, patient
 from kworkspace.gateway.relay import SessionRelay, Show
 from kworkspace.gateway.starting import NotStarted, follow_start
 from kworkspace.gateway.texts import RESTARTING, plain, stopped
+from kworkspace.gateway.x11 import Screen, join_screens
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Session:
         self._up: asyncio.Task[_Outcome] | None = None
         self._joined: set[Joined] = set()
         self._agent_lent = False
+        self._screen = Screen()
         self._listeners = 0
         self._listen_answered = asyncio.Event()
         self._stalled: set[Side] = set()
@@ -97,6 +99,7 @@ class Session:
         else:
             self.id = session.id
             self._start_on_connect = session.start_on_connect
+            self._screen.allowed = session.x11_forwarding
             log.info("Session %s of %s opened", self.id, self.name)
             if session.server.ready:
                 self._early = self.tasks.spawn(self._attempt(self._connect()), "early connect")
@@ -212,6 +215,7 @@ class Session:
         conn = await workspace.connect(ticket, self._key)
         watch_stalls(conn, lambda stalled: self._stall("workspace", stalled))
         join_agents(conn, self._user, self._to_agent)
+        join_screens(conn, self._user, self._to_screen)
         return conn
 
     # Its channels.
@@ -253,6 +257,14 @@ class Session:
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "The user has lent no agent"
             )
+        return self.forward("workspace")
+
+    def lend_screen(self, payload: bytes) -> bool:
+        """The user asks to lend their screen to the workspace (x11-req); whether they may."""
+        return self._screen.lend(payload)
+
+    def _to_screen(self) -> Forward:
+        self._screen.take()
         return self.forward("workspace")
 
     async def listen(self, at: tuple[str, int] | str) -> asyncssh.SSHListener | bool:

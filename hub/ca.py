@@ -147,6 +147,7 @@ class UserAuthority(Authority):
         key_id: str,
         sources: Sequence[str],
         not_after: datetime | None = None,
+        x11: bool = False,
     ) -> str:
         """Return a user certificate as an OpenSSH line.
 
@@ -156,6 +157,7 @@ class UserAuthority(Authority):
             key_id: shown in the workspace's log: whose session it is.
             sources: the addresses and networks that the certificate is good from.
             not_after: when it ends at the latest.
+            x11: whether X11 may be forwarded.
 
         Raises:
             BadRequest: the public key is none.
@@ -172,7 +174,7 @@ class UserAuthority(Authority):
             valid_after=int((now - CLOCK_SKEW).timestamp()),
             valid_before=int(ends.timestamp()),
             source_address=list(sources),
-            permit_x11_forwarding=False,
+            permit_x11_forwarding=x11,
         )
         return certificate.export_certificate().decode().strip()
 

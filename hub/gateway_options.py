@@ -115,6 +115,12 @@ class GatewayOptions(PlaceOptions):
         and no output. 0: never.""",
     ).tag(config=True)
 
+    x11_forwarding = Bool(
+        False,
+        help="""Whether windows of programs in a workspace may be shown on its user's own screen
+        (`ssh -X`, `ssh -Y`). The workspace needs xauth and an OpenSSH sshd.""",
+    ).tag(config=True)
+
     gateway_host_names = List(
         Unicode(),
         help="""The names and addresses that people reach the gateway by: those that its host
@@ -156,6 +162,7 @@ class GatewayOptions(PlaceOptions):
             start_on_connect=self.start_on_connect,
             most_of_user=self.max_sessions_per_user,
             idle_seconds=self.session_idle_timeout,
+            x11_forwarding=self.x11_forwarding,
         )
 
     def gateway_service(self) -> dict[str, Any]:

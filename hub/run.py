@@ -271,6 +271,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             authority=authority,
             host_authority=secrets.host_authority,
             gateway_addresses=options.gateway_addresses,
+            x11=options.x11_forwarding,
         ),
         gateways=gateways,
         board=board,

@@ -303,6 +303,7 @@ class Sessions:
             sources=await seen_addresses(
                 source, server.host, server.port, configured=self._gateway_addresses
             ),
+            x11=self.policy.x11_forwarding,
         )
         return Certificate(
             certificate=certificate,

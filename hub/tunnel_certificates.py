@@ -34,6 +34,7 @@ class TunnelCertificates:
         authority: signs people's keys.
         host_authority: signs the workspaces'.
         gateway_addresses: from where workspaces see gateways, if that is not as it looks here.
+        x11: whether X11 may be forwarded.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class TunnelCertificates:
         authority: UserAuthority,
         host_authority: HostAuthority,
         gateway_addresses: Sequence[str] = (),
+        x11: bool = False,
     ) -> None:
         self._store = store
         self._audit = audit
@@ -52,6 +54,7 @@ class TunnelCertificates:
         self._authority = authority
         self._host_authority = host_authority
         self._gateway_addresses = gateway_addresses
+        self._x11 = x11
 
     async def issue(
         self, token: TokenRow, server: ServerRow, public_key: str, address: str
@@ -96,6 +99,7 @@ class TunnelCertificates:
             key_id=f"tunnel {tunnels[-1].id} of {token.user}",
             sources=sorted(seen),
             not_after=token.expires,
+            x11=self._x11,
         )
         return TunnelCertificate(
             certificate=certificate,

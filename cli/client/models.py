@@ -349,13 +349,15 @@ StartOnConnect = Literal["never", "interactive", "always"]
 class Session(OwnStruct, frozen=True, kw_only=True):
     """One SSH connection through the gateway, as the hub keeps it.
 
-    `start_on_connect` says which channels start the workspace: none, those with a terminal, all.
+    `start_on_connect` says which channels start the workspace: none, those with a terminal, all;
+    `x11_forwarding` whether they may have its windows on their screen.
     """
 
     id: str
     user: str
     server: Server
     start_on_connect: StartOnConnect = "always"
+    x11_forwarding: bool = False
 
 
 class CertificateRequest(OwnStruct, frozen=True, kw_only=True):

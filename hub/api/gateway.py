@@ -52,8 +52,15 @@ class SessionsHandler(BaseHandler):
         self.about(request.login, request.address)
         id, server = await self.domain.sessions.open(request)
         view = self.domain.view_of_server(server)
-        start = self.domain.sessions.policy.start_on_connect
-        self.reply(Session(id=id, user=server.user, server=view, start_on_connect=start), 201)
+        policy = self.domain.sessions.policy
+        session = Session(
+            id=id,
+            user=server.user,
+            server=view,
+            start_on_connect=policy.start_on_connect,
+            x11_forwarding=policy.x11_forwarding,
+        )
+        self.reply(session, 201)
 
 
 class SessionHandler(BaseHandler):

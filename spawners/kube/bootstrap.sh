@@ -313,6 +313,7 @@ TrustedUserCAKeys $ssh/user_ca.pub
 AuthorizedPrincipalsFile $ssh/principals
 AcceptEnv LANG LANGUAGE LC_* TZ COLORTERM NO_COLOR TERM_PROGRAM TERM_PROGRAM_VERSION
 AcceptEnv GIT_AUTHOR_* GIT_COMMITTER_* KWORKSPACE_ENV_*
+X11Forwarding yes
 PrintLastLog no
 MaxStartups 100
 MaxSessions 100

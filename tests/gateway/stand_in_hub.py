@@ -71,6 +71,7 @@ class StandInHub:
         host_authority: signs the gateways' host keys.
         host_certificate: what a test wants otherwise in that.
         start_on_connect: what it says of that.
+        x11_forwarding: what it says of that.
     """
 
     def __init__(self, authority: asyncssh.SSHKey) -> None:
@@ -92,6 +93,7 @@ class StandInHub:
         self.host_authority = asyncssh.generate_private_key("ssh-ed25519")
         self.host_certificate: dict[str, Any] = {}
         self.start_on_connect: m.StartOnConnect = "always"
+        self.x11_forwarding = False
         self.go_on = threading.Event()
         self._gateways: dict[str, str] = {}
         self._streams: dict[
@@ -232,7 +234,11 @@ class StandInHub:
         self.proofs.append(asked)
         server = self._server(login.user)
         session = m.Session(
-            id=id, user=login.user, server=server, start_on_connect=self.start_on_connect
+            id=id,
+            user=login.user,
+            server=server,
+            start_on_connect=self.start_on_connect,
+            x11_forwarding=self.x11_forwarding,
         )
         return _json(session, 201)
 

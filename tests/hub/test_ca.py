@@ -37,13 +37,18 @@ def test_file_that_is_no_key(tmp_path: Path, clock: Clock) -> None:
         UserAuthority.load(file, clock)
 
 
-def test_certificate(tmp_path: Path, clock: Clock, keys: dict[str, KeyFile]) -> None:
+@pytest.mark.parametrize("x11", [False, True])
+def test_certificate(tmp_path: Path, clock: Clock, keys: dict[str, KeyFile], *, x11: bool) -> None:
     """As OpenSSH reads it."""
     authority = UserAuthority.load(tmp_path / "user_ca", clock)
     file = tmp_path / "certificate"
     file.write_text(
         authority.issue(
-            public_key=keys["ed25519"].line, principal="uuid", key_id="whose", sources=["192.0.2.1"]
+            public_key=keys["ed25519"].line,
+            principal="uuid",
+            key_id="whose",
+            sources=["192.0.2.1"],
+            x11=x11,
         )
     )
     shown = subprocess.run(
@@ -55,11 +60,11 @@ def test_certificate(tmp_path: Path, clock: Clock, keys: dict[str, KeyFile]) -> 
     ).stdout
     words = " ".join(shown.split())
     assert "ssh-ed25519-cert-v01@openssh.com user certificate" in words
+    assert ("permit-X11-forwarding" in words) is x11
     assert 'Key ID: "whose"' in words
     assert "Valid: from 2030-01-02T03:03:05 to 2030-01-02T03:09:05" in words
     assert "Principals: uuid Critical Options: source-address 192.0.2.1/32 Extensions" in words
     assert "permit-pty" in words
-    assert "permit-X11-forwarding" not in words
     (tmp_path / "authority.pub").write_text(authority.public_keys()[0])
     fingerprint = asyncssh.read_public_key(tmp_path / "authority.pub").get_fingerprint()
     assert f"Signing CA: ED25519 {fingerprint}" in words

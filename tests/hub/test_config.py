@@ -132,10 +132,16 @@ def test_more_arguments_for_the_gateway() -> None:
 
 
 def test_options_of_sessions() -> None:
-    options = HubOptions(start_on_connect="never", max_sessions_per_user=2, session_idle_timeout=3)
-    assert options.session_policy() == SessionPolicy(
-        start_on_connect="never", most_of_user=2, idle_seconds=3
+    options = HubOptions(
+        start_on_connect="never",
+        max_sessions_per_user=2,
+        session_idle_timeout=3,
+        x11_forwarding=True,
     )
+    assert options.session_policy() == SessionPolicy(
+        start_on_connect="never", most_of_user=2, idle_seconds=3, x11_forwarding=True
+    )
+    assert not HubOptions().session_policy().x11_forwarding
     with pytest.raises(TraitError, match="start_on_connect"):
         HubOptions(start_on_connect="sometimes")
 

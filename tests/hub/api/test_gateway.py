@@ -73,11 +73,11 @@ async def test_open(web: Web, gateway: str, keys: Keys) -> None:
 
 
 async def test_what_a_gateway_is_told(open_hub: OpenParts, open_web: OpenWeb, keys: Keys) -> None:
-    policy = SessionPolicy(start_on_connect="never")
+    policy = SessionPolicy(start_on_connect="never", x11_forwarding=True)
     web = open_web(await open_hub(users={"alice": [keys["ed25519"].line]}, policy=policy))
     login = signed_login(keys["ed25519"], "alice")
     reply = await web("POST", SESSIONS, await web.parts.service_token("gateway"), json=login)
-    assert reply.json["start_on_connect"] == "never"
+    assert (reply.json["start_on_connect"], reply.json["x11_forwarding"]) == ("never", True)
 
 
 async def test_banned_login_looks_like_a_wrong_key(web: Web, gateway: str, keys: Keys) -> None:
