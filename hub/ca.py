@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 CERTIFICATE_LIFE = timedelta(minutes=5)
 HOST_CERTIFICATE_LIFE = timedelta(days=30)
-WORKSPACE_CERTIFICATE_LIFE = timedelta(days=365)  # of one start: there is no other before the next
+WORKSPACE_CERTIFICATE_LIFE = timedelta(days=90)
+WORKSPACE_CERTIFICATE_PERIOD = timedelta(days=30)  # after which there is another one
 CLOCK_SKEW = timedelta(minutes=1)
 LOOK_SECONDS = 5.0
 
@@ -200,7 +202,7 @@ class HostAuthority(Authority):
     comment = "kworkspace host authority"
 
     def certify_workspace(self, id: str, public_key: str) -> str:
-        """Return a certificate for a workspace's host key, made anew at each of its starts.
+        """Return a certificate for a workspace's host key, made at its starts and while it runs.
 
         Its only name is the server's UUID: whoever is root in a workspace can read the key, and
         must not be able to pose as a host of any other name.
@@ -211,6 +213,17 @@ class HostAuthority(Authority):
             key_id=f"kworkspace workspace {id}",
             life=WORKSPACE_CERTIFICATE_LIFE,
         )
+
+    def workspace_mark(self, id: str) -> str:
+        """Return what is another one when a workspace is to have another certificate.
+
+        That is when another key signs, and in each period, of which those of many workspaces do
+        not begin at once.
+        """
+        period = int(WORKSPACE_CERTIFICATE_PERIOD.total_seconds())
+        shift = int.from_bytes(sha256(id.encode()).digest()[:4]) % period
+        number = (int(self._clock().timestamp()) + shift) // period
+        return f"{self._signing_key().get_fingerprint()} {number}"
 
     def issue(
         self,

@@ -132,6 +132,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             authorized_keys=authenticator.public_keys(row.user),
             user_authorities=authority.public_keys(),
             certify=partial(secrets.host_authority.certify_workspace, row.id),
+            certificate_mark=secrets.host_authority.workspace_mark(row.id),
             options=row.options,
             groups=tuple(readmodel.groups_of(row.user)),
         )

@@ -36,8 +36,8 @@ class Workspace:
         slug: a DNS label made once, unique in the hub; names directory, pod and volume.
         authorized_keys: the owner's public keys, OpenSSH lines.
         user_authorities: public keys of the hub's user certificate authorities, OpenSSH lines.
-        certify: returns the hub's host certificate for the workspace's host key, both OpenSSH
-            lines, to be shown beside it; None where there is none.
+        certify: returns the hub's certificate for the host key, OpenSSH lines; None: there is none.
+        certificate_mark: another one when it is time for another certificate.
         options: what the user asked for (REST's `user_options`).
         groups: the names of the owner's groups, in order.
     """
@@ -49,6 +49,7 @@ class Workspace:
     authorized_keys: tuple[str, ...] = ()
     user_authorities: tuple[str, ...] = ()
     certify: Callable[[str], str] | None = field(default=None, compare=False, repr=False)
+    certificate_mark: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
 
@@ -488,7 +489,7 @@ class Spawner(LoggingConfigurable):
 
     @abstractmethod
     async def refresh(self, workspace: Workspace) -> None:
-        """Bring keys and authorities of a running workspace up to date without a restart."""
+        """Bring keys, authorities and host certificate of a running workspace up to date."""
 
 
 async def call_hook(hook: Callable[..., Awaitable[Any] | Any] | None, *args: Any) -> Any:

@@ -74,7 +74,8 @@ TESTED_AS_A_WHOLE = {
         spawners/local/server/program.py""",
     "spawners/local/test_spawner.py": """
         spawners/local/begin.py spawners/local/host_key.py spawners/local/ready.py
-        spawners/local/server/place.py spawners/local/watch.py""",
+        spawners/local/server/host_certificate.py spawners/local/server/place.py
+        spawners/local/watch.py""",
     "spawners/local/test_system_users.py": "spawners/local/monitor.py spawners/local/sealed.py",
     "test_end_to_end.py": """
         hub/api/gateway.py hub/db/sessions.py hub/db/tokens.py hub/db/users.py hub/gateways.py

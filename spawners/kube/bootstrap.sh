@@ -245,7 +245,16 @@ copy_keys() {
     from=$(cd -P "$files/..data" 2>/dev/null && pwd) || from=$files
     [ "$from" != "${copied-}" ] || return 0
     copy_file authorized_keys 644 && copy_file user_ca.pub 644 || return 1
+    renew_certificate
     [ "$from" = "$files" ] || copied=$from
+}
+
+# Have the SSH server show another certificate for its host key; it reads that when it starts, and
+# at this signal starts anew, with the sessions that there are (sshd(8), SIGHUP).
+renew_certificate() {
+    [ -n "${certificate-}" ] && [ -n "${server-}" ] || return 0
+    [ "$(cat "$from/${certificate##*/}" 2>/dev/null)" != "$(cat "$certificate")" ] || return 0
+    copy_file "${certificate##*/}" 644 && kill -HUP "$server" 2>/dev/null
 }
 
 copy_file() {

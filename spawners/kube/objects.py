@@ -94,7 +94,7 @@ class Objects:
         except AlreadyExists:
             found = await self._update_secret(options, workspace, names, body)
             return replace(found, made=found.host_key == public)  # a call made twice
-        self._applied[workspace.id] = digested = digest(body)
+        self._applied[workspace.id] = digested = digest(body, workspace)
         return Keys(public, digested, made=True)
 
     async def _update_secret(
@@ -111,12 +111,12 @@ class Objects:
                 Kind.SECRET, names.namespace, names.secret, {"data": keys}
             )
             public = _text(secret, _PUBLIC)
-        return Keys(public, digest(new), made=False)
+        return Keys(public, digest(new, workspace), made=False)
 
     async def refresh(
         self, options: "KubeSpawnerOptions", workspace: Workspace, names: Names, pod: Object
     ) -> None:
-        """Bring keys and authorities of a running workspace up to date.
+        """Bring keys, authorities and host certificate of a running workspace up to date.
 
         A pod that changes has its node look after its volumes at once, instead of within a minute.
 
@@ -127,18 +127,18 @@ class Objects:
         body = make_secret(options, workspace, names, host_key_private=None, host_key_public=None)
         public = pods.annotation(pod, HOST_KEY)
         write = partial(self._apply_secret, options, workspace, names, public)
-        await self._renew(workspace, pod, digest(body), write)
+        await self._renew(workspace, pod, digest(body, workspace), write)
 
     async def refresh_keys(self, workspace: Workspace, names: Names, pod: Object) -> None:
-        """Bring keys and authorities up to date, and nothing else that the options decide.
+        """Bring them up to date, and nothing else that the options decide.
 
         Raises:
             ApiError: the API server refuses.
         """
         name = pods.annotation(pod, SECRET) or names.secret
-        patch = {"data": keys_of(workspace)}
+        patch = {"data": keys_of(workspace, pods.annotation(pod, HOST_KEY))}
         write = partial(self._client.patch_merge, Kind.SECRET, names.namespace, name, patch)
-        await self._renew(workspace, pod, digest(patch), write)
+        await self._renew(workspace, pod, digest(patch, workspace), write)
 
     async def _renew(
         self,
@@ -177,7 +177,7 @@ class Objects:
             certified=public,
         )
         secret = await self._client.apply(Kind.SECRET, names.namespace, names.secret, body)
-        self._applied[workspace.id] = digest(body)
+        self._applied[workspace.id] = digest(body, workspace)
         return secret
 
     async def ensure_service(
@@ -250,13 +250,16 @@ def new_host_key() -> tuple[str, str]:
     return key.export_private_key().decode(), key.export_public_key().decode().strip()
 
 
-def digest(body: Mapping[str, Any]) -> str:
-    """Return a digest of a Secret's content without its host key: whether it has changed."""
+def digest(body: Mapping[str, Any], workspace: Workspace) -> str:
+    """Return a digest of a Secret's content: whether it has changed, or is to be another one.
+
+    The host key stays, and of its certificate it is known when that is due.
+    """
     content = {
         key: value
         for key, value in {**(body.get("data") or {}), **(body.get("stringData") or {})}.items()
         if key not in _OF_HOST
-    }
+    } | {"certificate_mark": workspace.certificate_mark}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
 
 

@@ -1,6 +1,7 @@
 """A workspace's SSH host key: made before its first start, the same over restarts.
 
-The hub pins it, and signs it at each start; the workspace's own server only reads both.
+The hub pins it, and signs it at each start and while it runs; the workspace's own server only reads
+both (`server.host_certificate`).
 """
 
 from collections.abc import Callable

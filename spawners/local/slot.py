@@ -69,6 +69,7 @@ class Slot:
         self._watch: ExitWatch | None = None
         self._owner: Owner | None = None
         self._expected = False
+        self._certified = ""
 
     def close(self) -> None:
         """Watch no more; what runs goes on."""
@@ -160,8 +161,12 @@ class Slot:
         make_directories(self._paths)
         self._write_keys(workspace)
         host_key = ensure_host_key(self._paths)
-        write_certificate(self._paths, host_key, workspace.certify)
+        self._certify(workspace, host_key)
         return host_key
+
+    def _certify(self, workspace: Workspace, host_key: str) -> None:
+        write_certificate(self._paths, host_key, workspace.certify)
+        self._certified = workspace.certificate_mark
 
     def _write_keys(self, workspace: Workspace) -> None:
         write_authorized_keys(
@@ -169,10 +174,19 @@ class Slot:
         )
 
     async def refresh(self, workspace: Workspace) -> None:
-        """Write who may log in from now on, if the workspace was ever started."""
+        """Write who may log in from now on, if the workspace was ever started.
+
+        And another host certificate, when it is time for one.
+        """
         if self._paths.run.is_dir():
             async with self._lock:
-                await asyncio.to_thread(self._write_keys, workspace)
+                await asyncio.to_thread(self._refresh, workspace)
+
+    def _refresh(self, workspace: Workspace) -> None:
+        self._write_keys(workspace)
+        state = read_state(self._paths.state)
+        if state is not None and workspace.certificate_mark != self._certified:
+            self._certify(workspace, state.host_key)
 
     async def bring_up(
         self, workspace: Workspace, *, host_key: str, stops: int, stop_seconds: int

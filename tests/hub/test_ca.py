@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import asyncssh
@@ -14,7 +15,13 @@ from asyncssh.public_key import SSHOpenSSHCertificate
 from kworkspace.cli.client.challenge import door_text
 from kworkspace.cli.client.errors import BadRequest, KworkspaceError
 from kworkspace.cli.client.tasks import Tasks
-from kworkspace.hub.ca import DoorKey, HostAuthority, UserAuthority
+from kworkspace.hub.ca import (
+    WORKSPACE_CERTIFICATE_LIFE,
+    WORKSPACE_CERTIFICATE_PERIOD,
+    DoorKey,
+    HostAuthority,
+    UserAuthority,
+)
 from kworkspace.hub.key_ring import SETTLE, KeyRing, write_ring
 from tests.hub.clock import Clock
 from tests.hub.conftest import KeyFile
@@ -154,6 +161,23 @@ def test_workspaces_certificate_has_no_name_but_its_own(
     assert certificate.principals == ["the-uuid"]
 
 
+@pytest.mark.parametrize("id", ["one", "two"])
+def test_workspaces_certificate_is_renewed_long_before_it_ends(
+    tmp_path: Path, clock: Clock, id: str
+) -> None:
+    """Once in each period, wherever that begins."""
+    hub = HostAuthority.load(tmp_path / "host_ca", clock)
+    marks = [hub.workspace_mark(id)]
+    days = WORKSPACE_CERTIFICATE_PERIOD.days
+    for _ in range(3 * days):
+        clock.advance(86400)
+        marks.append(hub.workspace_mark(id))
+    changes = [day for day, (one, other) in enumerate(pairwise(marks)) if one != other]
+    assert [later - earlier for earlier, later in pairwise(changes)] == [days, days]
+    assert len(set(marks)) == 4
+    assert WORKSPACE_CERTIFICATE_LIFE > 2 * WORKSPACE_CERTIFICATE_PERIOD
+
+
 DAY = timedelta(days=1)
 
 
@@ -192,6 +216,8 @@ class Rotating:
         assert isinstance(certificate, SSHOpenSSHCertificate)
         signer = certificate.signing_key.export_public_key().decode().split()[1]
         [found] = [known for known in hub.public_keys() if known.split()[1] == signer]
+        fingerprint = asyncssh.import_public_key(found).get_fingerprint()
+        assert hub.workspace_mark("x").startswith(fingerprint)
         return self.names[found]
 
     def trusted(self, hub: HostAuthority) -> str:

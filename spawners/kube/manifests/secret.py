@@ -51,8 +51,6 @@ def make_secret(
     if host_key_private is not None and host_key_public is not None:
         content[HOST_KEY] = host_key_private.rstrip("\n") + "\n"
         content[f"{HOST_KEY}.pub"] = host_key_public.rstrip("\n") + "\n"
-    if certified and workspace.certify is not None:
-        content[HOST_CERTIFICATE] = workspace.certify(certified) + "\n"
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -65,18 +63,24 @@ def make_secret(
             annotations=options.extra_annotations,
         ),
         "type": "Opaque",
-        "data": keys_of(workspace) | _encoded(content),
+        "data": keys_of(workspace, certified) | _encoded(content),
     }
 
 
-def keys_of(workspace: Workspace) -> dict[str, str]:
-    """Return what of a Secret says who may come in, as its `data` has it."""
-    return _encoded(
-        {
-            "authorized_keys": _lines(workspace.authorized_keys),
-            "user_ca.pub": _lines(workspace.user_authorities),
-        }
-    )
+def keys_of(workspace: Workspace, certified: str | None = None) -> dict[str, str]:
+    """Return what of a Secret says who trusts whom, as its `data` has it.
+
+    Args:
+        workspace: whose.
+        certified: the host key to have a certificate of the hub's for, an OpenSSH line.
+    """
+    content = {
+        "authorized_keys": _lines(workspace.authorized_keys),
+        "user_ca.pub": _lines(workspace.user_authorities),
+    }
+    if certified and workspace.certify is not None:
+        content[HOST_CERTIFICATE] = workspace.certify(certified) + "\n"
+    return _encoded(content)
 
 
 def _encoded(content: dict[str, str]) -> dict[str, str]:

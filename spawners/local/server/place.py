@@ -12,11 +12,10 @@ from pathlib import Path
 import asyncssh
 
 from kworkspace.spawners.local.files import read_small
-from kworkspace.spawners.local.state import ADDRESS, HOST_CERTIFICATE, Paths, Settings
+from kworkspace.spawners.local.server.host_certificate import HostCertificate
+from kworkspace.spawners.local.state import ADDRESS, Paths, Settings
 
 log = logging.getLogger(__name__)
-
-HostKey = asyncssh.SSHKey | tuple[asyncssh.SSHKey, asyncssh.SSHCertificate]
 
 _MAX_KEY_BYTES = 65536
 
@@ -27,12 +26,12 @@ class Place:
 
     Attributes:
         listening: a bound socket.
-        host_key: the private host key, with its certificate if there is one.
+        host_key: the private host key, with its certificate.
         authorized_keys: the file to read at each login.
     """
 
     listening: socket.socket
-    host_key: HostKey
+    host_key: HostCertificate
     authorized_keys: Path
 
 
@@ -49,7 +48,7 @@ def find_place(settings: Settings) -> Place:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.bind((ADDRESS, 0))
         host_key = asyncssh.import_private_key(read_small(paths.host_key) or b"")
-        return Place(listening, _certified(host_key, paths.login), paths.authorized_keys)
+        return Place(listening, HostCertificate(host_key, paths.login), paths.authorized_keys)
     os.set_inheritable(given.login_fd, False)
     with open(given.host_key_fd, "rb") as file:  # noqa: PTH123  a descriptor
         host_key = asyncssh.import_private_key(file.read(_MAX_KEY_BYTES))
@@ -57,21 +56,9 @@ def find_place(settings: Settings) -> Place:
     directory = Path(f"/proc/self/fd/{given.login_fd}")
     return Place(
         socket.socket(fileno=given.listen_fd),
-        _certified(host_key, directory),
+        HostCertificate(host_key, directory),
         directory / "authorized_keys",
     )
-
-
-def _certified(host_key: asyncssh.SSHKey, directory: Path) -> HostKey:
-    """Return the key, and the hub's certificate for it if there is one that can be used."""
-    try:
-        line = read_small(directory / HOST_CERTIFICATE) or b""
-        certificate = asyncssh.import_certificate(line)
-        if certificate.key.public_data == host_key.public_data:
-            return host_key, certificate
-    except asyncssh.KeyImportError:
-        pass
-    return host_key
 
 
 def enter_home(settings: Settings) -> Path:

@@ -5,12 +5,13 @@ import json
 import logging
 import os
 import signal
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import asyncssh
 
+from kworkspace.cli.client.tasks import Tasks
 from kworkspace.spawners.local.files import write_atomically
 from kworkspace.spawners.local.server.account import Account, base_environment
 from kworkspace.spawners.local.server.children import Children
@@ -70,10 +71,15 @@ async def _serve(settings: Settings, owner: Owner | None) -> None:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     connections: set[asyncssh.SSHServerConnection] = set()
+
+    def connected() -> Login:
+        place.host_key.look()
+        return Login(host, place.authorized_keys, connections)
+
     acceptor = await asyncssh.listen(
         sock=place.listening,
-        server_factory=lambda: Login(host, place.authorized_keys, connections),
-        server_host_keys=[place.host_key],
+        server_factory=connected,
+        server_host_keys=[place.host_key.read()],
         server_version=SERVER_VERSION,
         login_timeout=_LOGIN_SECONDS,
         password_auth=False,
@@ -96,7 +102,9 @@ async def _serve(settings: Settings, owner: Owner | None) -> None:
         write_atomically(paths.state, json.dumps(asdict(state)))
     log.info("Listening on %s:%d", ADDRESS, acceptor.get_port())
     _report(settings.ready_fd, f"{READY}\n".encode())
-    await stop.wait()
+    async with aclosing(Tasks()) as tasks:
+        tasks.spawn(place.host_key.keep(acceptor), "follow the host certificate")
+        await stop.wait()
     log.info("Stopping")
     host.stopping = True
     acceptor.close()

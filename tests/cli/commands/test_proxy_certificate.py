@@ -141,6 +141,8 @@ def test_after_a_rotation(hub: Any, kind: str) -> None:
     rotate(hub, kind, "0s")
     wait_until(lambda: trusted() != before, "whoever is to trust the new one")
     assert outcome(ssh(hub, "echo in")) == (0, "in\n", "")
+    shown = "is known and matches the ED25519-CERT host certificate"
+    wait_until(lambda: shown in ssh(hub, "true", LogLevel="DEBUG").stderr, "a new host certificate")
 
 
 def test_a_stolen_certificate(hub: Any) -> None:

@@ -62,6 +62,32 @@ async def test_who_trusts_the_hub_needs_no_host_key(box: Box, options: dict[str,
 
 
 @BOTH
+async def test_another_host_certificate(box: Box, options: dict[str, int]) -> None:
+    """It is shown while sessions go on."""
+    first, second = Hosts(), Hosts()
+    id = box.workspace.id
+    box.workspace = replace(box.workspace, certify=partial(first.certify, id))
+    await box.start(**options)
+    public = (box.directory / "host.pub").read_text()
+    program, *words = box.command("true")
+    command = [program, *second.trust(box.directory / "of-authority", id), *words]
+
+    def comes_in() -> bool:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    session = await asyncio.create_subprocess_exec(
+        *box.command("echo here; cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert session.stdout is not None
+    assert await session.stdout.readline() == b"here\n"
+    assert not await asyncio.to_thread(comes_in)
+    box.put(**{"ssh_host_ed25519_key-cert.pub": second.certify(id, public) + "\n"})
+    await until(comes_in, "a server that shows it")
+    said, _ = await session.communicate(b"still here\n")
+    assert said == b"still here\n"
+
+
+@BOTH
 async def test_a_login_shell_has_the_containers_path(box: Box, options: dict[str, int]) -> None:
     """This machine's /etc/profile sets one of its own."""
     await box.start(environment={"PATH": PATH}, **options)

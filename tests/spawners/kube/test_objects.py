@@ -94,6 +94,25 @@ async def test_the_certificate_is_of_the_key_that_is_there(house: House) -> None
     assert certified() == running.host_key.split()[:2]
 
 
+async def test_another_certificate_when_it_is_time(house: House) -> None:
+    """And nothing else of the Secret is another one then."""
+    spawner, hosts = await house.open(), Hosts()
+    alices = workspace()
+    alices = replace(alices, certify=partial(hosts.certify, alices.id), certificate_mark="1")
+    running = await house.start(spawner, alices)
+    many, before = len(hosts.asked), house.cluster.get("secrets", NAMESPACE, SECRET)
+    await spawner.refresh(alices)
+    assert (len(hosts.asked), house.cluster.get("secrets", NAMESPACE, SECRET)) == (many, before)
+    await spawner.refresh(replace(alices, certificate_mark="2"))
+    assert len(hosts.asked) == many + 1
+    after = house.cluster.get("secrets", NAMESPACE, SECRET)
+    assert before is not None
+    assert after is not None
+    changed = {name for name, text in after["data"].items() if before["data"][name] != text}
+    assert changed == {"ssh_host_ed25519_key-cert.pub"}
+    assert hosts.asked[-1].split()[:2] == running.host_key.split()[:2]
+
+
 async def test_host_keys() -> None:
     private, public = new_host_key()
     assert private.startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")

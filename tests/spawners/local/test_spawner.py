@@ -361,6 +361,35 @@ async def test_who_trusts_the_hub_needs_no_host_key(house: "House", tmp_path: Pa
     assert len(hosts.asked) == 2
 
 
+async def test_another_host_certificate_while_it_runs(house: "House", tmp_path: Path) -> None:
+    """When it is time for one; also by a hub that has just begun, and for connections to come."""
+    id, first, second = house.workspace.id, Hosts(), Hosts()
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    house.workspace = replace(
+        house.workspace, certify=partial(first.certify, id), certificate_mark="1"
+    )
+    spawner = await house.spawner()
+    running, ssh = await house.start(spawner)
+
+    def trusting(hosts: Hosts) -> int:
+        # What is there by now is shown to the next one: so this is the next but one.
+        assert ssh.run("true").returncode == 0
+        options = hosts.trust(elsewhere / "known_hosts", id)
+        return replace(ssh, folder=elsewhere).run("true", options=options).returncode
+
+    changed = replace(house.workspace, certify=partial(second.certify, id))
+    await spawner.refresh(changed)
+    assert (trusting(first), second.asked) == (0, []), "it is not time"
+    await spawner.refresh(replace(changed, certificate_mark="2"))
+    assert (trusting(first), trusting(second)) == (255, 0)
+    await spawner.refresh(replace(changed, certificate_mark="2"))
+    assert len(second.asked) == 1
+    again = await house.spawner()
+    await again.refresh(replace(house.workspace, certificate_mark="3"))
+    assert trusting(first) == 0
+    assert await again.find(id, house.workspace.slug) == running, "it has not been started again"
+
+
 async def test_certificates_of_the_hub_for_this_server_only(house: "House") -> None:
     authority = asyncssh.generate_private_key("ssh-ed25519")
     user_key = asyncssh.generate_private_key("ssh-ed25519")
