@@ -87,8 +87,8 @@ class Visitor(asyncssh.SSHServer):
         self._conn = conn
         peer = conn.get_extra_info("peername")  # which is gone when the connection is
         self._address = str(peer[0]) if peer else ""
-        acknowledge_quickly(conn)
         make_bulk_cheap(conn)
+        acknowledge_quickly(conn)
         pass_certificates(conn)
         self._house.arrive(self)
 

@@ -30,8 +30,8 @@ class _Quick(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         """A TCP connection was made."""
-        acknowledge_quickly(conn)
         make_bulk_cheap(conn)
+        acknowledge_quickly(conn)
 
 
 async def connect(ticket: Certificate, key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:

@@ -46,8 +46,8 @@ class Login(asyncssh.SSHServer):
         """Take the connection."""
         self._connection = conn
         self._connections.add(conn)
-        acknowledge_quickly(conn)
         make_bulk_cheap(conn)
+        acknowledge_quickly(conn)
         keep_windows(conn)
         keep_order(conn)
 
