@@ -10,7 +10,6 @@ import signal
 import socket
 import stat
 
-
 SOCKET_BYTES = 1024 * 1024
 """What each end may have sent ahead: `tunnel_copy` reads much at a time, if it is there."""
 

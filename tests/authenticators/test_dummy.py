@@ -24,6 +24,8 @@ def test_any_key_is_anybodys(other_key: KeyFile, address: str) -> None:
         proven = dummy.verify_signature(user, TEXT, other_key.sign(), address=address)
         assert proven == ProvenKey(user, other_key.fingerprint)
         assert dummy.is_good(user, other_key.fingerprint)
+        assert dummy.is_good(user, other_key.fingerprint, address=address)
+        assert not dummy.is_good(user, other_key.fingerprint, address="192.0.2.1")
 
 
 def test_login(other_key: KeyFile) -> None:

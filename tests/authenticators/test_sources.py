@@ -214,6 +214,17 @@ class TestWhoMayEnter:
         assert (prove(authenticator, key) is not None) is counts
         assert authenticator.is_good("alice", key.fingerprint) is counts
 
+    @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1"])
+    def test_from_counts_where_an_address_is_told(self, key: KeyFile, address: str) -> None:
+        """One line of several is enough."""
+        lines = [f'from="192.0.2.0/24" {key.line}']
+        authenticator = SSHKeyAuthenticator(users={"alice": lines})
+        assert authenticator.is_good("alice", key.fingerprint)
+        allowed = address.startswith("192.0.2.")
+        assert authenticator.is_good("alice", key.fingerprint, address=address) is allowed
+        either = SSHKeyAuthenticator(users={"alice": lines}, records=Database(alice=[key.line]))
+        assert either.is_good("alice", key.fingerprint, address=address)
+
 
 class TestRevoked:
     @pytest.mark.parametrize("as_line", [True, False])
