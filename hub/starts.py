@@ -148,6 +148,8 @@ class Starts:
                 raise Again("A workspace was made elsewhere at this very moment") from error
             if found.begun:
                 await self._driver.claim_in(session, *(server.id for server, _ in found.begun))
+                active = {server.user for server, _ in found.begun}
+                await user_queries.note_activity(session, active, self._clock())
                 of = [(asked.by, asked.user, asked.name) for _, asked in found.begun]
                 await self._audit.record_many(session, "server.start", of)
             failpoint(Failpoint.START_REQUEST_BEFORE_COMMIT)
@@ -245,7 +247,7 @@ class Starts:
         server.desired_running = True
         server.generation += 1
         server.error = ""
-        server.last_activity = server.user.last_activity = self._clock()
+        server.last_activity = self._clock()
         if asked.options is not None:
             server.options = asked.options
         found.begun.append((server, asked))

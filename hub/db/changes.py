@@ -1,15 +1,16 @@
 """What a transaction changed, collected from the ORM as it writes.
 
 The read model and the journal of the other hubs live on it, so nothing may go around it: a bulk
-UPDATE or DELETE of a table that they carry is refused, because the ORM does not tell which rows
-it met. What the database itself deletes with a user, the read model forgets with the user.
+statement on a table that they carry is refused, because the ORM does not tell which rows it met,
+but for an UPDATE that returns them (`RETURNED`). What the database itself deletes with a user,
+the read model forgets with the user.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Update, event
+from sqlalchemy import Delete, Insert, Result, Update, event
 from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.orm import Session as SyncSession
 
@@ -23,6 +24,9 @@ CARRIED: dict[str, type[Carried]] = {
 """The tables that the read model has, in an order in which rows refer to earlier ones."""
 
 _CLOSED_TO_BULK = {*CARRIED, db.group_members.name}
+
+RETURNED = "returned"
+"""An execution option: an UPDATE returns all that it changes, as objects, with their new values."""
 
 Key = tuple[str, str]
 """A table and a primary key, as text."""
@@ -69,12 +73,17 @@ def collect(session: SyncSession, changes: Changes) -> None:
         changes.deleted.extend(flushed.deleted)
 
     @event.listens_for(session, "do_orm_execute")
-    def before_statement(state: ORMExecuteState) -> None:
+    def before_statement(state: ORMExecuteState) -> Result[Any] | None:
         statement = state.statement
         if not isinstance(statement, Insert | Update | Delete):
-            return
+            return None
         table = getattr(statement.table, "name", "")
-        if table in _CLOSED_TO_BULK:
+        if table not in _CLOSED_TO_BULK:
+            return None
+        if not isinstance(statement, Update) or not state.execution_options.get(RETURNED):
             raise TypeError(
                 f"a bulk statement on {table} would go past the read model: change the objects"
             )
+        result = state.invoke_statement().freeze()
+        changes.saved.extend(result().scalars())
+        return result()

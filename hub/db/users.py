@@ -1,10 +1,12 @@
 """Queries on users."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from kworkspace.hub.db.changes import RETURNED
 from kworkspace.hub.db.models import Server, User
 
 
@@ -27,6 +29,14 @@ async def of_names(session: AsyncSession, names: Collection[str]) -> Sequence[Us
 async def get_by_id(session: AsyncSession, id: int) -> User | None:
     """Return the user of this id, whatever their name is now, or None."""
     return (await session.scalars(select(User).where(User.id == id))).one_or_none()
+
+
+async def note_activity(session: AsyncSession, people: Collection[User], at: datetime) -> None:
+    """Write when users were active last, in one statement."""
+    query = update(User).where(User.id.in_({person.id for person in people}))
+    query = query.values(last_activity=at, version=User.version + 1).returning(User)
+    options = {RETURNED: True, "populate_existing": True, "synchronize_session": False}
+    await session.execute(query, execution_options=options)
 
 
 async def delete_if_empty(session: AsyncSession, user: User) -> bool:

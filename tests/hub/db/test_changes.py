@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from kworkspace.hub.db import models as db
-from kworkspace.hub.db.changes import CARRIED, Changes
+from kworkspace.hub.db.changes import CARRIED, RETURNED, Changes
 from kworkspace.hub.db.store import Store
 from tests.hub.clock import Clock
 
@@ -49,3 +49,16 @@ async def test_what_is_told(store: Store) -> None:
         members = (await session.scalars(text("SELECT count(*) FROM group_members"))).one()
     assert members == 0
     assert len(told) == 3
+
+
+async def test_an_update_may_return_what_it_changes(store: Store) -> None:
+    told: list[Changes] = []
+    store.on_commit = told.append
+    async with store.begin() as session:
+        session.add_all([db.User(name=name, created=NOW) for name in ("alice", "bob", "carol")])
+    statement = update(db.User).where(db.User.name != "bob").values(admin=True).returning(db.User)
+    async with store.begin() as session:
+        changed = await session.scalars(statement, execution_options={RETURNED: True})
+        assert {user.name for user in changed} == {"alice", "carol"}
+    users = [item for item in told[1].saved if isinstance(item, db.User)]
+    assert {(user.name, user.admin) for user in users} == {("alice", True), ("carol", True)}
