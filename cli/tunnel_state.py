@@ -6,7 +6,6 @@ the authorities that sign its host key, and beside them the key itself, so that 
 whichever is another one. What ssh logs in with is in `tunnel_key`.
 """
 
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,7 +31,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     id: str = ""
     host_key: str = ""
-    host_authorities: Sequence[str] = ()
+    host_authorities: tuple[str, ...] = ()
     account: str = ""
 
 
@@ -50,7 +49,8 @@ class KnownTunnel:
     """
 
     def __init__(self, settings: Settings, user: str, name: str) -> None:
-        digest = sha256(f"{user}/{name}".encode()).hexdigest()[:8]
+        # Also of who enters: what one logs in with is nothing to another, on the same computer.
+        digest = sha256(f"{settings.user}\n{user}/{name}".encode()).hexdigest()[:8]
         alias = f"{hub_alias(settings.api)}-{digest}"
         self.known_hosts = settings.state_dir / "known_hosts" / alias
         self.folder: Path = settings.state_dir / "tunnels" / alias
@@ -77,7 +77,7 @@ class KnownTunnel:
         known = msgspec.structs.replace(
             said,
             host_key=keys[0] if keys else before.host_key,
-            host_authorities=tuple(authorities),
+            host_authorities=authorities,
             account=said.account or before.account,
         )
         if known != before or not self._file.exists():

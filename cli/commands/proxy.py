@@ -127,7 +127,7 @@ class _Tunnel:
                 url=self._url,
                 id=made.id,
                 host_key=made.host_key,
-                host_authorities=made.host_authorities,
+                host_authorities=tuple(made.host_authorities),
                 account=made.account,
             )
         )
