@@ -6,10 +6,9 @@ same code. Nothing of the line reaches a shell, and no workspace is started but 
 """
 
 import asyncio
-import shlex
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import asyncssh
@@ -46,83 +45,12 @@ from kworkspace.cli.client.words import one_line
 from kworkspace.cli.client.workspaces import Workspace, label, started_text, stopped_text
 from kworkspace.gateway.desk import Desk
 from kworkspace.gateway.hub import patient
+from kworkspace.gateway.request_line import Request, WrongUsage, parse
 from kworkspace.gateway.texts import RESTARTING
 
 T = TypeVar("T")
 
-PROGRAM = b"kworkspace"
-_LONG = ("--output", "--profile", "--option")
 NOT_HERE = "is not answered at the gateway: install the command, or see kworkspace help"
-
-
-class WrongUsage(UsageFault):
-    """The line itself is wrong."""
-
-
-def is_for_gateway(command: bytes) -> bool:
-    """Whether a command's first word is exactly `kworkspace`."""
-    return command.split(maxsplit=1)[:1] == [PROGRAM]
-
-
-@dataclass(slots=True)
-class Request:
-    """A line, parsed.
-
-    Attributes:
-        words: the command and its arguments.
-        json: the result is for a program.
-        yes: do not ask.
-        help: show the help alone.
-        profile: what to start a workspace as.
-        options: choices of the profile.
-    """
-
-    words: list[str]
-    json: bool = False
-    yes: bool = False
-    help: bool = False
-    profile: str | None = None
-    options: list[str] = field(default_factory=list)
-
-
-def parse(command: bytes) -> Request:
-    """Parse a line as a shell would split it.
-
-    Raises:
-        WrongUsage: it cannot be split, or an option is unknown or lacks its value.
-    """
-    try:
-        _, *words = shlex.split(command.decode(errors="replace"))
-    except ValueError as error:
-        raise WrongUsage(str(error)) from None
-    request = Request([])
-    while words:
-        word = words.pop(0)
-        if word in {"-h", "--help"}:
-            request.help = True
-        elif word in {"-y", "--yes"}:
-            request.yes = True
-        elif word == "-o" or word.partition("=")[0] in _LONG:
-            name, equals, value = word.partition("=")
-            if not equals and not words:
-                raise WrongUsage(f"Option '{name}' requires an argument")
-            _set(request, name, value if equals else words.pop(0))
-        elif word.startswith("-") and word != "-":
-            raise WrongUsage(f"No such option: {word}")
-        else:
-            request.words.append(word)
-    return request
-
-
-def _set(request: Request, option: str, value: str) -> None:
-    if option == "--profile":
-        request.profile = value
-    elif option == "--option":
-        request.options.append(value)
-    elif value in {"text", "json"}:
-        request.json = value == "json"
-    else:
-        raise WrongUsage(f"Invalid value for '-o': '{value}' is not one of 'text', 'json'")
 
 
 class _Patient:

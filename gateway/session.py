@@ -17,7 +17,7 @@ from kworkspace.cli.client.errors import HubUnreachable, KworkspaceError, TooMan
 from kworkspace.cli.client.names import parse_login
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.gateway import workspace
-from kworkspace.gateway.answers import Answers, is_for_gateway
+from kworkspace.gateway.answers import Answers
 from kworkspace.gateway.backward import join_agents, listen, listen_at_path
 from kworkspace.gateway.desk import Desk, Program
 from kworkspace.gateway.farewell import disconnect
@@ -25,6 +25,7 @@ from kworkspace.gateway.flow import Joined, Side, watch_stalls
 from kworkspace.gateway.forward import Forward, unseen
 from kworkspace.gateway.hub import AWAY, patient
 from kworkspace.gateway.relay import SessionRelay, Show
+from kworkspace.gateway.request_line import is_for_gateway
 from kworkspace.gateway.starting import NotStarted, follow_start
 from kworkspace.gateway.texts import RESTARTING, plain, stopped
 from kworkspace.gateway.x11 import Screen, join_screens
