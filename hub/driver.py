@@ -284,9 +284,12 @@ class Driver:
 
     @retried
     async def _left(self) -> dict[str, float]:
-        """Return what is pending, and for how many seconds some hub still holds each."""
+        """Return what is pending, and for how many seconds another hub still holds each.
+
+        What is ours and not driven is left over too: of a request whose commit was not answered.
+        """
         async with self._store.begin() as session:
-            return await queries.pending(session, SERVER_LEASE, self._clock)
+            return await queries.pending(session, SERVER_LEASE, self._leases.holder, self._clock)
 
     def _changed(self, id: str) -> None:
         """Have what became ready elsewhere watched here too, so that its end is noticed."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, literal, or_, select, tuple_
+from sqlalchemy import and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kworkspace.cli.client.models import ServerState
@@ -79,20 +79,24 @@ async def known(session: AsyncSession, ids: Collection[str]) -> Sequence[str]:
     return (await session.scalars(select(Server.id).where(Server.id.in_(ids)))).all()
 
 
-async def pending(session: AsyncSession, prefix: str, clock: Clock) -> dict[str, float]:
-    """Return the servers with which something is to be done, and how long they are in work.
+async def pending(
+    session: AsyncSession, prefix: str, holder: str, clock: Clock
+) -> dict[str, float]:
+    """Return the servers with which something is to be done, and how long others are at them.
 
     Args:
         session: the transaction.
         prefix: what the names of servers' leases begin with.
+        holder: who asks.
         clock: this process's clock, for SQLite.
 
     Returns:
-        By id: the seconds for which a hub's lease still holds, 0 or less if none does.
+        By id: the seconds for which another hub's lease still holds, 0 or less if none does.
     """
     now = moment(session, clock)
     query = select(Server.id, Lease.expires, now)
-    query = query.join(Lease, Lease.name == literal(prefix) + Server.id, isouter=True)
+    theirs = and_(Lease.name == literal(prefix) + Server.id, Lease.holder != holder)
+    query = query.join(Lease, theirs, isouter=True)
     query = query.where(or_(Server.state.in_(_PENDING), Server.deleting))
     return {
         id: 0.0 if expires is None else (expires - at).total_seconds()
