@@ -146,7 +146,7 @@ def test_after_a_rotation(hub: Any, kind: str) -> None:
 
 
 def test_a_stolen_certificate(hub: Any) -> None:
-    """Opens no other workspace; and none when its time has passed, or not through a tunnel."""
+    """Opens no other workspace; and none from elsewhere, or when its time has passed."""
     configure(hub, "", "gpu")
     assert ssh(hub, "true").returncode == 0
     theirs = certificate(hub)
@@ -164,6 +164,15 @@ def test_a_stolen_certificate(hub: Any) -> None:
     elsewhere = by(theirs, "gpu")
     assert (elsewhere.returncode, elsewhere.stdout) == (255, "")
     assert "Permission denied" in elsewhere.stderr
+    [state] = (
+        state
+        for file in hub.data_dir.rglob("state.json")
+        if (state := json.loads(file.read_text()))["id"] == hub.server()["id"]
+    )
+    direct = plain | {"HostName": state["host"], "Port": state["port"], "ProxyCommand": "none"}
+    for address, code in (("127.0.0.1", 0), ("127.0.0.2", 255)):
+        done = ssh(hub, "true", **direct, CertificateFile=theirs, BindAddress=address)
+        assert done.returncode == code, "it is good from the gateway's address alone"
     theirs.unlink()
     for times, code in (("-2h:+5m", 0), ("-2h:-1h", 255)):
         own = hub.directory / f"own{code}.pub"
