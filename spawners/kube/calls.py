@@ -36,7 +36,7 @@ class Calls:
 
     def __init__(self, transport: Transport, *, timeout: float, retry_seconds: float) -> None:
         self._transport = transport
-        self._timeout = timeout
+        self._limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS)
         self._retry_seconds = retry_seconds
         self._turn = asyncio.Semaphore(AT_ONCE)
 
@@ -104,7 +104,6 @@ class Calls:
             gone: the answer where a call is made again and finds its object gone.
         """
         encoded = None if body is None else _encode(body)
-        limit = aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS)
 
         async def attempt() -> T:
             async with (
@@ -116,7 +115,7 @@ class Calls:
                     query=query,
                     body=encoded,
                     content_type=content_type,
-                    timeout=limit,
+                    timeout=self._limit,
                 ) as response,
             ):
                 answer = await response.read()

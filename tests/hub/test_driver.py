@@ -12,7 +12,6 @@ from kworkspace.cli.client.errors import KworkspaceError, StartFailed
 from kworkspace.cli.client.models import Progress, ServerState
 from kworkspace.hub.audit import Origin, origin
 from kworkspace.hub.db import models as db
-from kworkspace.hub.db import servers as queries
 from kworkspace.hub.leases import Leases
 from kworkspace.spawners.base import Exit, Workspace
 from tests.hub.clock import DEADLINE, until
@@ -321,18 +320,6 @@ async def test_check_is_repeated_when_it_fails(
     assert now is not None
     assert now.state is (STOPPED if gone else READY)
     assert parts.driver._unsure == set()
-
-
-async def test_what_was_committed_and_not_answered_is_taken_up(parts: Parts) -> None:
-    """Who asked heard that it is not known whether it was done, and nobody was told to do it."""
-    row = await parts.servers.ensure("alice", "")
-    async with parts.store.begin() as session:
-        server = await queries.get(session, row.id)
-        assert server is not None
-        server.state, server.desired_running = ServerState.STARTING, True
-        await parts.driver.claim_in(session, row.id)
-    await parts.driver.look()
-    assert (await parts.settled()).state is READY
 
 
 async def test_nothing_is_left_when_it_is_closed(parts: Parts) -> None:
