@@ -8,7 +8,7 @@ from kworkspace.cli.client.errors import KworkspaceError
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.db.store import Store
 from kworkspace.hub.leases import Leases
-from kworkspace.hub.sessions import Sessions
+from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Housekeeping:
         *,
         store: Store,
         leases: Leases,
-        sessions: Sessions,
+        sessions: OpenSessions,
         tokens: Tokens,
         audit: Audit,
         events_days: int,

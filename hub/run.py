@@ -42,6 +42,7 @@ from kworkspace.hub.listening import (
 )
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
+from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.people import People
 from kworkspace.hub.ports import Ports
 from kworkspace.hub.presence import Presence, lock_database
@@ -188,6 +189,15 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         authority=secrets.host_authority,
         names=options.gateway_host_names,
     )
+    open_sessions = OpenSessions(
+        store=store,
+        readmodel=readmodel,
+        audit=audit,
+        authenticator=authenticator,
+        gateways=gateways,
+        clock=clock,
+        policy=options.session_policy(),
+    )
     sessions = Sessions(
         store=store,
         readmodel=readmodel,
@@ -195,12 +205,11 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         authenticator=authenticator,
         authority=authority,
         servers=servers,
-        gateways=gateways,
+        open_sessions=open_sessions,
         gateway_addresses=options.gateway_addresses,
         door_key=secrets.door_key,
         clock=clock,
         welcome=people.welcome,
-        policy=options.session_policy(),
         bans=Bans(bus=store.bus),
     )
     keys = Keys(
@@ -214,7 +223,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         clock=clock,
         authenticator=authenticator,
         admission=admission,
-        end_sessions=sessions.end_not_good,
+        end_sessions=open_sessions.end_not_good,
         check=driver.check,
     )
     exits.push_async_callback(consequences.aclose)
@@ -254,6 +263,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
         ),
         groups=groups,
         sessions=sessions,
+        open_sessions=open_sessions,
         tunnels=Tunnels(
             store=store,
             readmodel=readmodel,
@@ -261,7 +271,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
             tokens=tokens,
             admission=admission,
             servers=servers,
-            sessions=sessions,
+            sessions=open_sessions,
             clock=clock,
             base=lambda: options.tunnel_base(gateways.tunnel_port()),
         ),
@@ -306,7 +316,7 @@ async def _build(  # noqa: PLR0915  # the one place where all parts meet
     housekeeping = Housekeeping(
         store=store,
         leases=leases,
-        sessions=sessions,
+        sessions=open_sessions,
         tokens=tokens,
         audit=audit,
         events_days=options.events_retention_days,

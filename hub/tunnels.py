@@ -27,9 +27,9 @@ from kworkspace.hub.db import tokens as token_queries
 from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.moment import now as database_now
 from kworkspace.hub.db.store import Store, retried
+from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.readmodel import ReadModel, ServerRow, TokenRow
 from kworkspace.hub.servers import Servers
-from kworkspace.hub.sessions import Sessions
 from kworkspace.hub.tokens import Tokens
 
 REVOKED = "The token that this tunnel was opened with has been revoked"
@@ -61,7 +61,7 @@ class Tunnels:
         tokens: Tokens,
         admission: Admission,
         servers: Servers,
-        sessions: Sessions,
+        sessions: OpenSessions,
         clock: Clock,
         base: Callable[[], str | None],
     ) -> None:

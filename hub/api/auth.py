@@ -31,6 +31,6 @@ class TokenHandler(BaseHandler):
         """Revoke the token that the request came with."""
         assert self.token is not None  # SIGNED_IN
         await self.domain.tokens.revoke(self.token)
-        await self.domain.sessions.end_of_token(self.token.id, REVOKED)
+        await self.domain.open_sessions.end_of_token(self.token.id, REVOKED)
         self.set_status(204)
         self.finish()

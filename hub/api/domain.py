@@ -18,6 +18,7 @@ from kworkspace.hub.invites import Invites
 from kworkspace.hub.keys import Keys
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
+from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.people import People
 from kworkspace.hub.ports import Ports
 from kworkspace.hub.progress import ProgressBoard
@@ -58,6 +59,7 @@ class Domain:
     invites: Invites
     groups: Groups
     sessions: Sessions
+    open_sessions: OpenSessions
     tunnels: Tunnels
     tunnel_certificates: TunnelCertificates
     gateways: Gateways

@@ -52,7 +52,7 @@ class SessionsHandler(BaseHandler):
         self.about(request.login, request.address)
         id, server = await self.domain.sessions.open(request)
         view = self.domain.view_of_server(server)
-        policy = self.domain.sessions.policy
+        policy = self.domain.open_sessions.policy
         session = Session(
             id=id,
             user=server.user,
@@ -70,7 +70,7 @@ class SessionHandler(BaseHandler):
 
     async def delete(self, session_id: str) -> None:
         """It has ended."""
-        await self.domain.sessions.close(session_id, self.body(SessionEnd))
+        await self.domain.open_sessions.close(session_id, self.body(SessionEnd))
         self.set_status(204)
         self.finish()
 
@@ -92,7 +92,7 @@ class SessionProgressHandler(BaseHandler):
 
     async def get(self, session_id: str) -> None:
         """Stream Progress."""
-        row = await self.domain.sessions.server_of(session_id)
+        row = await self.domain.open_sessions.server_of(session_id)
         await self.reply_events(self.domain.board.follow(row))
 
 
@@ -117,7 +117,7 @@ class GatewayHandler(BaseHandler):
 
     async def put(self, instance: str) -> None:
         """Take it over."""
-        await self.domain.sessions.report(instance[:64], self.body(GatewayReport))
+        await self.domain.open_sessions.report(instance[:64], self.body(GatewayReport))
         self.set_status(204)
         self.finish()
 

@@ -42,7 +42,7 @@ class Own(BaseHandler):
         if method not in self.methods:
             raise MethodNotAllowed(f"A gateway does not {method} this")
         session = self.path_kwargs.pop("session_id")
-        actor, owner = await self.domain.sessions.people_of(session)
+        actor, owner = await self.domain.open_sessions.people_of(session)
         self.by_session = session
         self.path_kwargs["user_name"] = actor if self.of_actor else owner
         role = Role.ADMIN if self.domain.admission.is_admin(actor) else Role.USER

@@ -42,7 +42,7 @@ class ServerHandler(BaseHandler):
         row = await self.domain.servers.stop(self.user_name, self.server_name)
         if row.state is not ServerState.STOPPED:
             message = "Your workspace is being stopped; your files are kept"
-            await self.domain.sessions.end_of_server(row, message, but=self.by_session)
+            await self.domain.open_sessions.end_of_server(row, message, but=self.by_session)
         row = await self.domain.servers.settle(row.id, self.domain.slow_spawn_seconds)
         self.set_status(204 if row.state is ServerState.STOPPED else 202)
         self.finish()
@@ -50,7 +50,7 @@ class ServerHandler(BaseHandler):
     async def _remove(self) -> None:
         row = await self.domain.servers.delete(self.user_name, self.server_name)
         message = "This workspace is being deleted, with its files"
-        await self.domain.sessions.end_of_server(row, message)
+        await self.domain.open_sessions.end_of_server(row, message)
         gone = await self.domain.servers.gone([row.id], self.domain.slow_spawn_seconds)
         self.set_status(204 if gone else 202)
         self.finish()

@@ -88,7 +88,7 @@ class UserHandler(BaseHandler):
         """Remove the user with all that is theirs: 204 they are gone, 202 it is on its way."""
         domain, name = self.domain, self.user_name
         servers = await domain.people.remove(name, by=self.by)
-        await domain.sessions.end_of_user(name, f"{name} is being removed from this hub")
+        await domain.open_sessions.end_of_user(name, f"{name} is being removed from this hub")
         domain.servers.see_to(servers)
         await domain.servers.gone(servers, domain.slow_spawn_seconds)
         self.set_status(204 if domain.readmodel.user(name) is None else 202)

@@ -36,6 +36,7 @@ from kworkspace.hub.keys import Keys
 from kworkspace.hub.leases import Leases
 from kworkspace.hub.login import SignIn
 from kworkspace.hub.metrics import Metrics
+from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.people import People
 from kworkspace.hub.ports import Ports
 from kworkspace.hub.progress import ProgressBoard
@@ -86,6 +87,7 @@ class Parts:
     tokens: Tokens
     sign_in: SignIn
     sessions: Sessions
+    open_sessions: OpenSessions
     gateways: Gateways
     bus: Bus
     domain: Domain
@@ -257,18 +259,24 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             seconds=clock.seconds,
         )
         people = People(**common, authenticator=authenticator, clock=clock)
+        open_sessions = OpenSessions(
+            **common,
+            authenticator=authenticator,
+            gateways=gateways,
+            clock=clock,
+            policy=setting.policy,
+            seconds=clock.seconds,
+        )
         sessions = Sessions(
             **common,
             authenticator=authenticator,
             authority=authority,
             servers=servers,
-            gateways=gateways,
+            open_sessions=open_sessions,
             door_key=DoorKey(DOOR_KEY),
             clock=clock,
             welcome=people.welcome,
-            policy=setting.policy,
             bans=Bans(bus=bus, seconds=clock.seconds),
-            seconds=clock.seconds,
         )
         sign_in = SignIn(
             store=store,
@@ -294,7 +302,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             clock=clock,
             authenticator=authenticator,
             admission=admission,
-            end_sessions=sessions.end_not_good,
+            end_sessions=open_sessions.end_not_good,
             check=driver.check,
         )
         exits.push_async_callback(consequences.aclose)
@@ -321,12 +329,13 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             tokens=tokens,
             sign_in=sign_in,
             sessions=sessions,
+            open_sessions=open_sessions,
             tunnels=Tunnels(
                 **common,
                 tokens=tokens,
                 admission=admission,
                 servers=servers,
-                sessions=sessions,
+                sessions=open_sessions,
                 clock=clock,
                 base=lambda: setting.tunnel_base,
             ),
@@ -363,6 +372,7 @@ async def open_parts(url: str, data_dir: Path, setting: Setting) -> AsyncIterato
             tokens=tokens,
             sign_in=sign_in,
             sessions=sessions,
+            open_sessions=open_sessions,
             gateways=gateways,
             bus=bus,
             domain=domain,

@@ -19,7 +19,7 @@ def housekeeping(parts: Parts, events_days: int = 0) -> Housekeeping:
     return Housekeeping(
         store=parts.store,
         leases=parts.leases,
-        sessions=parts.sessions,
+        sessions=parts.open_sessions,
         tokens=parts.tokens,
         audit=parts.audit,
         events_days=events_days,
@@ -36,7 +36,7 @@ async def test_it_goes_on_when_it_fails(
         raise KworkspaceError("the disk is full")
 
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.01)
-    monkeypatch.setattr(parts.sessions, "sweep", sweep)
+    monkeypatch.setattr(parts.open_sessions, "sweep", sweep)
     tasks = Tasks()
     tasks.spawn(housekeeping(parts).keep(), "sweep")
     await until(lambda: len(swept) > 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kworkspace.hub.sessions import KEY_GONE
+from kworkspace.hub.open_sessions import KEY_GONE
 from kworkspace.hub.tunnel_certificates import NO_KEY
 from tests.cli.commands.test_proxy import PROGRAM, environment, kworkspace
 from tests.conftest import wait_until

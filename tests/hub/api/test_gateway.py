@@ -337,18 +337,18 @@ async def test_silent_gateway(web: Web, gateway: str, keys: Keys) -> None:
     """Nobody has heard of the session for two minutes, whatever clocks were set to meanwhile."""
     id = await open_session(web, gateway, keys["ed25519"])
     web.parts.clock.advance(300)
-    await web.parts.sessions.sweep()
+    await web.parts.open_sessions.sweep()
     web.parts.clock.jump(86400)
-    await web.parts.sessions.sweep()
+    await web.parts.open_sessions.sweep()
     web.parts.clock.advance(100)
     path = "/hub/api/gateway/instances/gw-1"
     await web("PUT", path, gateway, json=report((id, 0.0)))
-    await web.parts.sessions.sweep()
+    await web.parts.open_sessions.sweep()
     web.parts.clock.advance(120)
-    await web.parts.sessions.sweep()
+    await web.parts.open_sessions.sweep()
     assert (await certificate(web, gateway, id)).error[0] == 409
     web.parts.clock.advance(1)
-    await web.parts.sessions.sweep()
+    await web.parts.open_sessions.sweep()
     assert (await certificate(web, gateway, id)).error[0] == 404
     assert ("session.end", "ok", "hub", "alice") in await web.parts.events()
 

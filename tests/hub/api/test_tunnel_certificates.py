@@ -159,7 +159,7 @@ async def test_not_without_the_tunnel(
         path = f"/hub/api/gateway/sessions/{id}"
         assert (await web("DELETE", path, gateway, json={"reason": "over"})).status == 204
     else:
-        await web.parts.sessions.end_of_server(server, REVOKED)
+        await web.parts.open_sessions.end_of_server(server, REVOKED)
     assert (await ask(web, token)).error == (409, NO_TUNNEL)
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from kworkspace.cli.client.models import Command
 from kworkspace.hub.db import models as db
 from kworkspace.hub.gateways import COMMANDS
+from kworkspace.hub.open_sessions import FULL
 from kworkspace.hub.session_policy import SessionPolicy
-from kworkspace.hub.sessions import FULL
 from kworkspace.hub.tunnels import REVOKED
 from tests.hub import parts as hub
 from tests.hub.api.conftest import OpenWeb, Web

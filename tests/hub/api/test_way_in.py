@@ -137,7 +137,7 @@ async def test_after_the_session(way: WayIn) -> None:
 async def test_a_session_that_is_to_end(way: WayIn, what: str) -> None:
     """A gateway that does not want to hear of it gets nothing more, and starts nothing."""
     if what == "told":
-        await way.web.parts.sessions.end_of_user("alice", "go away")
+        await way.web.parts.open_sessions.end_of_user("alice", "go away")
     else:
         way.web.parts.authenticator.is_good = lambda *_: False  # type: ignore[method-assign]
     assert (await way.ask()).status == 403
