@@ -2,7 +2,8 @@
 
 A gateway reports to whichever hub answers, and holds its stream of commands open at another one:
 both travel on the bus, so that every hub knows every door and every gateway hears every command.
-What is lost on the way comes again: doors with the next report, ends of sessions too (`sessions`).
+What is lost on the way comes again: doors with the next report, ends of sessions too
+(`open_sessions`).
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 The trust boundary: a tunnel is opened for a user's own token, which the gateway hands over and the
 hub judges; the gateway's token alone opens none. What comes through is SSH, for which the
 workspace's own server asks for a key (`tunnel_certificates`). A tunnel is a session like others
-(`sessions`).
+(`open_sessions`).
 """
 
 import secrets
