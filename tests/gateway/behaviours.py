@@ -28,6 +28,8 @@ class Resize:
     rows: int
 
 
+_OF_A_CONNECTION = {f"-{letter}" for letter in "ACDJLMNRSTWYafostv"}
+
 Step = tuple[str, str | Resize]
 """What must be seen (after what the last step has seen), and what is typed then, in Latin-1."""
 
@@ -49,6 +51,11 @@ class Row:
     stdin: bytes = b""
     terminal: tuple[Step, ...] = ()
     pty: bool = False
+
+    @property
+    def may_share(self) -> bool:
+        """Whether it says nothing of the connection itself."""
+        return not self.pty and not _OF_A_CONNECTION & {word[:2] for word in self.script.split()}
 
 
 LOG = "sed 's/failed: open failed/failed: Connection refused/' log; rm log"  # sshd says either

@@ -44,6 +44,7 @@ class Way:
         host_key: the line of the only host key that is right.
         proxy: the command that carries the connection, if it is not made by the client itself.
         certificate: the file that this command writes before it passes the connection, if it does.
+        shared: whether rows share a connection where they can, since each takes long.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Way:
     host_key: str
     proxy: str = "none"
     certificate: Path | None = None
+    shared: bool = False
 
     def lines(self) -> str:
         """Return what ssh's configuration says of it, of each as much: rows read that file."""
@@ -114,6 +116,9 @@ class Surroundings:
                 "AGENT": str(self.agent),
                 "AGENT_KEY": f"{self.inner.key}.pub",
             }
+            for letter, way in self.ways.items():
+                if way.shared:
+                    stack.enter_context(self._connection(letter))
             yield
 
     def _write_programs(self) -> None:
@@ -128,18 +133,32 @@ class Surroundings:
             known = f"[127.0.0.1]:{way.port} {way.host_key}\n"
             known += f"[127.0.0.1]:{self.inner.port} {self.inner.host_key}\n"
             (self.folder / f"known_hosts.{letter}").write_text(known)
-            config = "".join(
-                f"Host {host}\n  HostName 127.0.0.1\n  ControlPath none\n{at.lines()}"
+            hosts = [
+                f"Host {host}\n  HostName 127.0.0.1\n{at.lines()}"
                 for host, at in (("ws", way), ("inner", self.inner))
-            )
-            config += (
+            ]
+            common = (
                 f"Host *\n  UserKnownHostsFile {self.folder}/known_hosts.{letter}\n"
                 "  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n"
                 "  IdentitiesOnly yes\n  BatchMode yes\n  UpdateHostKeys no\n"
                 # The first choice of OpenSSH's two ends costs them more than all else in most rows.
                 "  KexAlgorithms curve25519-sha256\n"
             )
-            (self.folder / f"config.{letter}").write_text(config)
+            for name, control in (
+                (letter, "none"),
+                (f"{letter}.shared", self.folder / f"ctl.{letter}"),
+            ):
+                config = f"  ControlPath {control}\n".join((*hosts, common))
+                (self.folder / f"config.{name}").write_text(config)
+
+    @contextmanager
+    def _connection(self, letter: str) -> Iterator[None]:
+        """Have the connection that rows share, for the time of a block."""
+        ssh = ["ssh", "-F", str(self.folder / f"config.{letter}.shared")]
+        null = subprocess.DEVNULL
+        subprocess.run([*ssh, "-fNM", "ws"], stdin=null, stdout=null, check=True)
+        yield
+        subprocess.run([*ssh, "-O", "exit", "ws"], capture_output=True, check=True)
 
     def run(self, row: Row, letter: str) -> Result:
         """Run a row in a place.
@@ -151,11 +170,12 @@ class Surroundings:
         here, there = folder / "here", folder / "there"
         here.mkdir(parents=True)
         there.mkdir()
+        shares = self.ways[letter].shared and row.may_share
         ports = {name: str(free_port()) for name in ("PORT", "PORT2", "CLOSED")}
         environment = {
             **self.environment,
             **ports,
-            "SSH_CONFIG": str(self.folder / f"config.{letter}"),
+            "SSH_CONFIG": str(self.folder / f"config.{letter}{'.shared' * shares}"),
             "HOME": str(here),
             "W": str(there),
         }
@@ -179,6 +199,8 @@ class Surroundings:
 def _tidy(output: bytes, replaced: dict[bytes, bytes]) -> bytes:
     """Take out what must differ: the names of directories, ports and terminals."""
     for old, new in replaced.items():
+        if old not in output:
+            continue  # which is found out much faster than by an expression
         # Not in the middle of a checksum, which may have the digits of a port.
         alone = rb"(?<![0-9a-f])%s(?![0-9a-f])" if old.isdigit() else rb"%s"
         output = re.sub(alone % re.escape(old), new, output)

@@ -100,6 +100,7 @@ def surroundings(
             sshd_key,
             shlex.join(tunnel.proxy()),
             tunnel.login.certificate,
+            shared=True,
         )
         ways = {
             "a": Way("sshd", own.account, sshd.port, alice, sshd_key),
