@@ -1,6 +1,8 @@
 """bootstrap.sh while the workspace runs: what sessions find, new keys, and the end."""
 
 import asyncio
+import os
+import re
 import subprocess
 from dataclasses import replace
 from functools import partial
@@ -59,6 +61,21 @@ async def test_who_trusts_the_hub_needs_no_host_key(box: Box, options: dict[str,
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False)
         assert done.returncode == code, done.stderr
     await box.said("exit")  # and who has pinned the key comes in as ever
+
+
+@BOTH
+async def test_a_screen_can_be_lent(box: Box, options: dict[str, int]) -> None:
+    """Whether it may be is for the hub's certificate to say, or for whose own key it is."""
+    await box.start(**options)
+    program, *words = box.command("echo $DISPLAY; xauth list | wc -l")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [program, "-Y", *words],
+        env={**os.environ, "DISPLAY": "127.0.0.1:9"},
+        capture_output=True,
+        check=False,
+    )
+    assert re.fullmatch(rb"localhost:1[0-9]\.0\n1\n", done.stdout), done.stderr
 
 
 @BOTH
