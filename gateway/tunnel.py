@@ -30,6 +30,7 @@ from kworkspace.cli.client.tunnel import (
 from kworkspace.gateway.hub import AWAY, patient
 from kworkspace.gateway.starting import follow_start
 from kworkspace.gateway.texts import RESTARTING, plain, stopped
+from kworkspace.gateway.use import Use
 from kworkspace.gateway.wire import Inflow, Wire, dial
 from kworkspace.gateway.workspace import CONNECT_SECONDS, WorkspaceUnreachable
 
@@ -72,8 +73,8 @@ class Tunnel:
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._reason = ""
-        loop = asyncio.get_running_loop()
-        self._active = self._sent = loop.time()
+        self._sent = asyncio.get_running_loop().time()
+        self._use = Use(self._sent)
 
     async def run(self, leftover: bytes = b"") -> str:
         """Connect and copy until it is over; return why it ended.
@@ -181,7 +182,7 @@ class Tunnel:
                 self._because(LOST)
                 workspace.cut()
                 return
-            self._touch()
+            self._sent = self._passed(len(piece) - ROOM)
 
     async def _inward(self, workspace: Wire, leftover: bytes) -> None:
         """Copy to the workspace until the person ends it, and then end both directions."""
@@ -211,10 +212,13 @@ class Tunnel:
         """Send to the workspace; what it does not take any more is of no use to anybody."""
         with suppress(OSError):
             await workspace.send(payload)
-        self._touch()
+        self._passed(len(payload))
 
-    def _touch(self) -> None:
-        self._active = self._sent = asyncio.get_running_loop().time()
+    def _passed(self, size: int) -> float:
+        """Take note of bytes that went through; return when that is."""
+        now = asyncio.get_running_loop().time()
+        self._use.passed(size, now)
+        return now
 
     # What is said beside the bytes.
 
@@ -262,7 +266,7 @@ class Tunnel:
 
     def activity(self) -> m.SessionActivity:
         """Return what the hub wants to know every few seconds."""
-        idle = asyncio.get_running_loop().time() - self._active
+        idle = asyncio.get_running_loop().time() - self._use.last
         return m.SessionActivity(id=self.id, idle=max(0.0, idle))
 
     def show(self, message: str) -> None:

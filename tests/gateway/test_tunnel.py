@@ -23,6 +23,7 @@ from kworkspace.cli.client.tasks import Tasks
 from kworkspace.cli.client.tunnel import SUBPROTOCOL
 from kworkspace.gateway import tunnel as tunnel_module
 from kworkspace.gateway.house import Held, Stranger
+from kworkspace.gateway.tunnel import Tunnel
 from kworkspace.gateway.tunnel_port import TunnelPort
 
 SECONDS = 20.0
@@ -205,6 +206,28 @@ async def test_after_the_workspaces_end_it_still_hears(place: Place) -> None:
         await ws.send_bytes(b"still here")
         assert await reader.readexactly(10) == b"still here"
     assert await place.house.ended.get() == "the workspace ended the connection"
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_it_is_idle_while_little_goes_through(place: Place, way: str) -> None:
+    """Keepalives are no use of it."""
+    async with place.tunnel() as (ws, (reader, writer)):
+        [session] = place.house.sessions
+        assert isinstance(session, Tunnel)
+        began = session._use.last = asyncio.get_running_loop().time() - 1000
+        for size, used in ((100, False), (5000, True)):
+            if way == "up":
+                await ws.send_bytes(bytes(size))
+                await reader.readexactly(size)
+            else:
+                writer.write(bytes(size))
+                left = size
+                while left:
+                    left -= len((await ws.receive(SECONDS)).data)
+            async with asyncio.timeout(SECONDS):
+                while (session._use.last > began) is not used:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            assert (session.activity().idle < 500) is used
 
 
 async def test_pings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
