@@ -29,6 +29,7 @@ from kworkspace.spawners.base import Spawner
 PENDING = (ServerState.STARTING, ServerState.STOPPING)
 
 _LAST_WAIT_SECONDS = 0.2
+_MOST_NESTED = 16
 
 
 class Servers:
@@ -87,6 +88,7 @@ class Servers:
             KworkspaceError: see `Starts.ask`.
         """
         if options is not None:
+            _check_nesting(options)
             self._spawner.check_options(options)
         row, _ = await self._ask(user, name, start=True, options=options)
         return row
@@ -244,3 +246,18 @@ def want_deleted(session: AsyncSession, audit: Audit, server: db.Server) -> None
     if server.state is not ServerState.STOPPED:
         server.state = ServerState.STOPPING
     audit.record(session, "server.delete", user=server.user.name, server=server.name)
+
+
+def _check_nesting(options: dict[str, Any]) -> None:
+    """Refuse what is nested too deeply to be written, or to be read again, wherever that is."""
+    values: list[Any] = [options]
+    for _ in range(_MOST_NESTED):
+        holders = [value for value in values if isinstance(value, dict | list)]
+        values = [
+            inner
+            for holder in holders
+            for inner in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if not values:
+            return
+    raise BadRequest(f"body: nested more than {_MOST_NESTED} deep")

@@ -5,11 +5,14 @@ is under way waits for nobody else.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from kworkspace.cli.client.errors import Unavailable
+from kworkspace.cli.client.errors import KworkspaceError, Unavailable
 from kworkspace.cli.client.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 MOST = 20  # in one call: what follows from it comes at once, and must not hold up the event loop
 
@@ -22,7 +25,8 @@ class Together(Generic[Item, T]):
 
     Args:
         work: is given items in the order in which they came, and returns what came of each, an
-            exception where it is to be raised; what it raises itself, all of them hear.
+            exception where it is to be raised. A KworkspaceError that it raises itself, all of them
+            hear; what it did not expect may be one item's doing, and each is then tried alone.
         tasks: owns what is under way.
         most_waiting: how many may wait, None for as many as there are.
     """
@@ -67,11 +71,8 @@ class Together(Generic[Item, T]):
 
     async def _turn(self) -> None:
         turn, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        outcomes: Sequence[T | Exception]
         try:
-            outcomes = await self._work([item for item, _ in turn])
-        except Exception as error:  # noqa: BLE001  # raised where it is waited for
-            outcomes = [error] * len(turn)
+            outcomes = await self._outcomes([item for item, _ in turn])
         except asyncio.CancelledError:
             _cancel(future for _, future in turn)
             raise
@@ -81,6 +82,17 @@ class Together(Generic[Item, T]):
                 future.exception()  # whoever asked may be gone
             else:
                 future.set_result(outcome)
+
+    async def _outcomes(self, items: Sequence[Item]) -> Sequence[T | Exception]:
+        try:
+            return await self._work(items)
+        except KworkspaceError as error:
+            return [error] * len(items)
+        except Exception as error:  # noqa: BLE001  # raised where it is waited for
+            if len(items) == 1:
+                return [error]
+            log.warning("%d together failed (%s): each is tried alone", len(items), error)
+            return [(await self._outcomes([item]))[0] for item in items]
 
 
 def _cancel(futures: Iterable[asyncio.Future[T]]) -> None:

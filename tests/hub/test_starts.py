@@ -1,6 +1,7 @@
 """Many who ask at once are written together, and each has their own outcome within the limits."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -44,6 +45,25 @@ async def test_each_has_their_own_outcome(open_hub: OpenParts) -> None:
     assert (rows["bob"].options, rows["bob"].generation) == ({"gpu": 1}, 1)
     assert (await parts.settled("dora")).state is READY
     await parts.settled("bob")
+
+
+@pytest.mark.parametrize("kind", ["object", "array"])
+async def test_what_is_nested_too_deeply_stops_nobody_else(parts: Parts, kind: str) -> None:
+    def nested(depth: int) -> dict[str, Any]:
+        value: Any = {}
+        for _ in range(depth - 1):
+            value = {"a": value} if kind == "object" else [value]
+        return {"a": value}
+
+    asked = [
+        parts.servers.start("alice", "", {"gpu": 1}),
+        parts.servers.start("bob", "", nested(950)),
+        parts.servers.start("ada", "", nested(15)),
+    ]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ServerRow, BadRequest, ServerRow]
+    with pytest.raises(BadRequest, match="nested more than 16 deep"):
+        await parts.servers.start("bob", "", nested(16))
 
 
 async def test_whose_request_it_was(parts: Parts) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from kworkspace.cli.client.errors import Unavailable
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub import together
 from kworkspace.hub.together import Together
@@ -68,6 +69,27 @@ async def test_failure_is_heard_by_all_who_asked(tasks: Tasks) -> None:
     assert [*heard] == [work.error] * 2
     work.error = None
     assert await ask("a") == "A"
+
+
+async def test_one_that_breaks_the_call_breaks_nobody_elses(tasks: Tasks) -> None:
+    async def work(items: Sequence[str]) -> Sequence[str | Exception]:
+        if "0" in items:
+            raise ZeroDivisionError
+        return [*items]
+
+    ask = Together(work, tasks)
+    heard = await asyncio.gather(ask("a"), ask("0"), ask("b"), return_exceptions=True)
+    assert (heard[0], type(heard[1]), heard[2]) == ("a", ZeroDivisionError, "b")
+
+
+async def test_what_the_call_refuses_is_not_tried_again(tasks: Tasks) -> None:
+    work = Work()
+    work.error = Unavailable("too much to do")
+    work.goes_on.set()
+    ask = Together(work, tasks)
+    heard = await asyncio.gather(ask("a"), ask("b"), return_exceptions=True)
+    assert [*heard] == [work.error] * 2
+    assert work.calls == ["ab"]
 
 
 async def test_failure_of_one(tasks: Tasks) -> None:
