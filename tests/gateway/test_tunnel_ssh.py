@@ -1,4 +1,4 @@
-"""OpenSSH through a tunnel into OpenSSH's sshd, compared with the direct connection."""
+"""What is other in a tunnel than in a direct connection; `test_behaviours` compares the rest."""
 
 import os
 import subprocess
@@ -25,50 +25,6 @@ def way(stack: Stack, tmp_path: Path) -> Tunnelled:
         host_key=public_line(stack.sshd.host_key),
         api=stack.hub.url,
     )
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "echo out; echo err >&2; exit 7",
-        "cat",
-        "head -c 3000000 /dev/urandom > random; cksum random; cat random",
-        "wc -c",
-        "kill -TERM $$",
-    ],
-)
-def test_commands_are_as_directly(stack: Stack, way: Tunnelled, command: str) -> None:
-    """Output, errors and exit code, with binary input whose end is seen."""
-    data = bytes(range(256)) * 5000
-    direct, through = stack.run_direct(command, stdin=data), run(way.ssh(command), data)
-    assert through.returncode == direct.returncode
-    if "random" not in command:
-        assert (through.stdout, through.stderr) == (direct.stdout, direct.stderr)
-
-
-@pytest.mark.parametrize("program", ["scp", "scp -O", "sftp", "rsync"])
-def test_files_both_ways(way: Tunnelled, tmp_path: Path, program: str) -> None:
-    """What comes back is what went."""
-    data = os.urandom(5_000_003)
-    (tmp_path / "there").write_bytes(data)
-    back, far = tmp_path / "back", f"far-{program.replace(' ', '')}"
-    if program == "rsync":
-        ssh = " ".join(f"'{word}'" for word in way.options())
-        command = ["rsync", "-e", ssh]
-        up = [*command, str(tmp_path / "there"), f"workspace:{far}"]
-        down = [*command, f"workspace:{far}", str(back)]
-    else:
-        name, *flags = program.split()
-        command = [*way.options(name), *flags]
-        up = [*command, str(tmp_path / "there"), f"workspace:{far}"]
-        down = [*command, f"workspace:{far}", str(back)]
-        if program == "sftp":
-            up = [*command, "-b", str(tmp_path / "batch"), "workspace"]
-            (tmp_path / "batch").write_text(f"put {tmp_path}/there {far}\n")
-    for line in (up, down):
-        done = run(line)
-        assert done.returncode == 0, done.stderr
-    assert back.read_bytes() == data
 
 
 def test_start_is_waited_for_with_progress(stack: Stack, way: Tunnelled) -> None:
