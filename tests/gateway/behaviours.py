@@ -121,8 +121,9 @@ STREAMS = [
     Row("written just before the exit", "ssh ws 'head -c 3000000 /dev/zero; exit 9' | wc -c"),
     Row("reader that goes", "ssh ws yes | head -1; echo ${PIPESTATUS[0]}"),
     Row(
-        "reader that goes, stderr stays",
-        "ssh ws 'yes 2>/dev/null; echo last words >&2' | head -1; echo ${PIPESTATUS[0]}",
+        "reader that goes, and what the command says after that",
+        # Not at once: the client still shows it until it has closed the channel.
+        "ssh ws 'yes 2>/dev/null; sleep 0.3; echo last >&2' | head -1; echo ${PIPESTATUS[0]}",
     ),
     Row(
         "writer without end",
