@@ -69,13 +69,12 @@ class TunnelKey:
             )
             if done.returncode != 0:
                 raise NoKey(f"ssh-keygen makes no key in {folder}: {done.stderr.decode().strip()}")
-            if not self._is_whole():
-                shutil.rmtree(self._folder, ignore_errors=True)  # half of one is none
             try:
                 new.rename(self._folder)
             except OSError:
                 if not self._is_whole():
-                    raise
+                    shutil.rmtree(self._folder, ignore_errors=True)  # half of one is none
+                    new.rename(self._folder)
         finally:
             shutil.rmtree(new, ignore_errors=True)
 

@@ -81,4 +81,4 @@ def runs_as(options: Mapping[str, Any], *, asked: bool = False) -> str:
 
 def is_as_asked(asked: Mapping[str, str], has: Mapping[str, Any]) -> bool:
     """Whether what a workspace was started with is what is asked for."""
-    return all(value in {has.get(name), has.get(name + TYPED)} for name, value in asked.items())
+    return all(value in (has.get(name), has.get(name + TYPED)) for name, value in asked.items())

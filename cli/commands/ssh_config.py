@@ -12,6 +12,7 @@ from kworkspace.cli.client import calls
 from kworkspace.cli.client.errors import Conflict, KworkspaceError
 from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.models import Server
+from kworkspace.cli.client.names import is_dns_label
 from kworkspace.cli.client.reports import SSHConfigReport
 from kworkspace.cli.client.sync import Client
 from kworkspace.cli.client.workspaces import label
@@ -134,6 +135,8 @@ def _tunnels(settings: Settings, alias: str, workspaces: Mapping[str, Server]) -
     if settings.ssh_key_path is not None:
         where += ["--ssh-key-path", str(settings.ssh_key_path)]
     for name, server in sorted(workspaces.items()):
+        if name and not is_dns_label(name):
+            continue  # a pattern in it would lead other hosts there (ssh_config(5), PATTERNS)
         known = keep(settings, settings.user, name, server)
         if not known.account:
             say(f"{label(name)} has not run yet, so nothing leads there by tunnel: start it first")

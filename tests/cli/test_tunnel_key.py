@@ -1,5 +1,6 @@
 """The key of a tunnel: made once, whole, and for nobody else; and its certificate."""
 
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -51,6 +52,28 @@ def test_many_at_once_have_one(folder: Path) -> None:
     assert len(found) == 4
     assert len(set(found)) == 1
     assert [path.name for path in folder.parent.iterdir()] == ["one"]
+
+
+def test_another_ones_is_not_taken_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that is made at the very moment at which this one is put there."""
+    made: list[str] = []
+
+    def meanwhile() -> None:
+        monkeypatch.undo()
+        made.append(TunnelKey(folder).public())
+
+    def rmtree(path: Path, *, ignore_errors: bool) -> None:
+        if path == folder:
+            meanwhile()
+        shutil.rmtree(path, ignore_errors=ignore_errors)
+
+    def rename(path: Path, to: Path) -> Path:
+        meanwhile()
+        return path.rename(to)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    monkeypatch.setattr(Path, "rename", rename)
+    assert [TunnelKey(folder).public()] == made
 
 
 def test_one_that_cannot_be_made(

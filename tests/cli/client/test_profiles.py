@@ -42,6 +42,7 @@ def test_choices_alone_change_the_last_start(
         ({"profile": "gpu", "image": "x"}, "as gpu with image=x", True),
         ({"profile": "gpu", IMAGE: "x", "size": 1}, "as gpu with image=x, size=1", True),
         ({"image": "y"}, "with image=y", False),
+        ({"image": ["x"]}, "with image=['x']", False),
     ],
 )
 def test_what_runs(has: dict[str, Any], said: str, *, as_asked: bool) -> None:

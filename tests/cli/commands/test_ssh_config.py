@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Run = Callable[..., Result]
 
 DOOR = {"host": "ssh.example.org", "port": 2222, "host_keys": ["ssh-ed25519 AAAA"]}
+JSON = {"Content-Type": "application/json"}
 OWN = b"Host *\r\n\tUser x\r\nHost a # caf\xe9"
 
 
@@ -54,6 +55,23 @@ def test_it_is_written_once_and_removed(
     assert kworkspace("ssh-config", "--remove").out == f"The block is gone from {file}.\n"
     assert file.read_bytes() == OWN
     assert kworkspace("ssh-config", "--remove").out == f"There is no block in {file}.\n"
+
+
+def test_a_hub_leads_no_other_hosts_by_tunnel(file: Path, hub: "Hub", kworkspace: "Run") -> None:
+    key = "ssh-ed25519 AAAA"
+    more = {"tunnel_url": "/gateway/tunnel", "host_key": key, "account": "alice", "id": "s1"}
+    view = {"ready": False, "stopped": True, "pending": None, "started": None, "url": "/"}
+    view |= {"progress_url": "/", "user_options": {}, "status": "stopped", "last_activity": None}
+    servers = {
+        name: view | more | {"name": name, "full_name": name} for name in ("gpu", "* b", "-x", "!a")
+    }
+    user = {"name": "alice", "admin": False, "roles": ["user"], "servers": servers}
+    hub.answers["GET /hub/api/users/alice"] = (200, JSON, json.dumps(user).encode())
+    result = kworkspace("ssh-config", "--tunnel", "-o", "json")
+    assert result.code == 0, result
+    hosts = ["kworkspace", "gpu.kworkspace", "gpu.kworkspace-tunnel"]
+    assert json.loads(result.out)["hosts"] == hosts
+    assert b"* b" not in file.read_bytes()
 
 
 def test_the_first_file(file: Path, kworkspace: "Run") -> None:
