@@ -72,12 +72,19 @@ async def test_open(web: Web, gateway: str, keys: Keys) -> None:
     assert ("session.open", "ok", "alice", "alice") in await web.parts.events()
 
 
-async def test_what_a_gateway_is_told(open_hub: OpenParts, open_web: OpenWeb, keys: Keys) -> None:
+async def test_what_a_gateway_is_told(
+    open_hub: OpenParts, open_web: OpenWeb, keys: Keys, tmp_path: Path
+) -> None:
+    """And what its certificate says to the workspace."""
     policy = SessionPolicy(start_on_connect="never", x11_forwarding=True)
     web = open_web(await open_hub(users={"alice": [keys["ed25519"].line]}, policy=policy))
+    gateway = await web.parts.service_token("gateway")
+    await web.parts.ready()
     login = signed_login(keys["ed25519"], "alice")
-    reply = await web("POST", SESSIONS, await web.parts.service_token("gateway"), json=login)
-    assert (reply.json["start_on_connect"], reply.json["x11_forwarding"]) == ("never", True)
+    told = (await web("POST", SESSIONS, gateway, json=login)).json
+    assert (told["start_on_connect"], told["x11_forwarding"]) == ("never", True)
+    made = (await certificate(web, gateway, told["id"])).json["certificate"]
+    assert "permit-X11-forwarding" in show(made, tmp_path)
 
 
 async def test_banned_login_looks_like_a_wrong_key(web: Web, gateway: str, keys: Keys) -> None:
