@@ -60,7 +60,13 @@ def test_it_is_written_once_and_removed(
 def test_a_hub_leads_no_other_hosts_by_tunnel(file: Path, hub: "Hub", kworkspace: "Run") -> None:
     key = "ssh-ed25519 AAAA"
     more = {"tunnel_url": "/gateway/tunnel", "host_key": key, "account": "alice", "id": "s1"}
-    view = {"ready": False, "stopped": True, "pending": None, "started": None, "url": "/"}
+    view: dict[str, Any] = {
+        "ready": False,
+        "stopped": True,
+        "pending": None,
+        "started": None,
+        "url": "/",
+    }
     view |= {"progress_url": "/", "user_options": {}, "status": "stopped", "last_activity": None}
     servers = {
         name: view | more | {"name": name, "full_name": name} for name in ("gpu", "* b", "-x", "!a")
