@@ -128,8 +128,9 @@ class Audit:
             self._dropped += 1
             return False
         # A caller's own text: Postgres takes no NUL, and a terminal no control character.
+        # One row with such would take with it all that are written together.
         name = None if user is None else _UNPRINTABLE.sub("?", user)[:255]
-        message = error.message[:1000]
+        message = _UNPRINTABLE.sub("?", error.message[:1000])
         self._waiting.append(self._row(action, user=name, outcome=error.code, message=message))
         self._wake.set()
         return True

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from kworkspace.cli.client.errors import Forbidden, Unauthorized, Unavailable
+from kworkspace.cli.client.errors import BadRequest, Forbidden, Unauthorized, Unavailable
 from kworkspace.cli.client.tasks import Tasks
 from kworkspace.hub.audit import BURST, REFUSALS_PER_SECOND, Origin, origin
 from kworkspace.hub.db import models as db
@@ -67,6 +67,19 @@ async def test_refusals_are_written_together(parts: Parts, monkeypatch: pytest.M
     assert events[:50] == [("get user", "unauthorized", "hub", "alice")] * 50
     assert events[50:] == [("get user", "forbidden", "hub", ("alice" * 100)[:255])]
     assert commits == 2
+
+
+@pytest.mark.parametrize("char", ["\0", "\x1b", "\ud800"])
+async def test_what_a_caller_wrote_takes_no_other_refusal_with_it(parts: Parts, char: str) -> None:
+    parts.audit.refuse("post server", Forbidden("no"), "bob")
+    parts.audit.refuse("post server", BadRequest(f"there is no '{char}'"), f"alice{char}")
+    await parts.audit.flush()
+    async with parts.store.begin() as session:
+        rows = (await session.scalars(select(db.Event).order_by(db.Event.id.desc()))).all()
+    assert [(row.user, row.message) for row in rows[1::-1]] == [
+        ("bob", "no"),
+        ("alice?", "there is no '?'"),
+    ]
 
 
 async def test_a_flood_is_bounded_and_counted(parts: Parts) -> None:
