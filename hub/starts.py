@@ -1,10 +1,11 @@
 """Servers that are asked for: found, made or started, for many who ask in one transaction.
 
 `hub.servers` asks. The limits are checked in the transaction that writes, and what one is refused
-is refused to nobody else. How many may wait for their turn is bounded: the others hear at once that
-the hub has too much to do.
+is refused to nobody else. How many may wait for their turn is bounded, for one user's servers too:
+the others hear at once that there is too much to do.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ from kworkspace.hub.together import Together
 RUNS = (ServerState.STARTING, ServerState.READY, ServerState.STOPPING)
 
 MOST_WAITING = 5000
+MOST_WAITING_OF_USER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Starts:
         self._driver = driver
         self._clock = clock
         self._limits = limits
+        self._waiting: Counter[str] = Counter()
         self._together = Together(self._write, tasks, most_waiting=MOST_WAITING)
 
     async def ask(self, asked: Asked) -> tuple[str, bool]:
@@ -134,7 +137,15 @@ class Starts:
             TooMany: a limit is reached.
             Unavailable: too many wait.
         """
-        return await self._together(asked)
+        if self._waiting[asked.user] >= MOST_WAITING_OF_USER:
+            raise TooMany(f"Too many requests for {asked.user}'s workspaces wait already", 1)
+        self._waiting[asked.user] += 1
+        try:
+            return await self._together(asked)
+        finally:
+            self._waiting[asked.user] -= 1
+            if not self._waiting[asked.user]:
+                del self._waiting[asked.user]
 
     @retried
     async def _write(self, items: Sequence[Asked]) -> Sequence[tuple[str, bool] | Exception]:

@@ -91,6 +91,21 @@ async def test_no_more_wait_than_may(parts: Parts, monkeypatch: pytest.MonkeyPat
     await parts.ready("bob")
 
 
+async def test_one_user_does_not_take_all_turns(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kworkspace.hub.starts.MOST_WAITING_OF_USER", 2)
+    outcomes = await asyncio.gather(
+        *(parts.servers.start(user, "") for user in ("alice", "alice", "alice", "bob")),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [ServerRow, ServerRow, TooMany, ServerRow]
+    await parts.settled("alice")
+    with pytest.raises(AlreadyRunning):
+        await parts.servers.start("alice", "")
+    assert not parts.servers._starts._waiting
+
+
 async def test_two_starts_at_once_make_one(parts: Parts) -> None:
     go_on = asyncio.Event()
     parts.spawner.behaviour = held_by(go_on)
