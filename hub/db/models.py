@@ -19,6 +19,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy import DateTime as SQLDateTime
 from sqlalchemy import Enum as SQLEnum
@@ -251,7 +252,7 @@ class Session(Base):
     )
     actor: Mapped[str] = mapped_column(String(255))
     gateway: Mapped[str] = mapped_column(String(64))
-    gateway_address: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    gateway_address: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     address: Mapped[str] = mapped_column(String(64))
     client_version: Mapped[str] = mapped_column(String(255))
     key_fingerprint: Mapped[str] = mapped_column(String(64))
