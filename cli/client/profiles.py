@@ -25,8 +25,11 @@ def asked_for(profile: str | None, options: Iterable[str]) -> dict[str, str]:
         options: NAME=VALUE each.
 
     Raises:
-        UsageFault: one is not of that form.
+        UsageFault: one is not of that form, or no text.
     """
+    options = tuple(options)
+    if any("\ud800" <= char <= "\udfff" for char in "".join((profile or "", *options))):
+        raise UsageFault("--profile and --option take text, and this is none in UTF-8")
     asked = {} if profile is None else {"profile": profile}
     for option in options:
         name, equals, value = option.partition("=")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from kworkspace.cli.client.exits import UsageFault
 from kworkspace.cli.client.profiles import asked_for, completed, is_as_asked, runs_as
 
 IMAGE = "image--unlisted-choice"
@@ -16,6 +17,13 @@ def test_what_is_asked_for() -> None:
         "image": "a=b",
         "size": "1",
     }
+
+
+@pytest.mark.parametrize(("profile", "option"), [("a\udcff", "a=b"), (None, "a=\udcff")])
+def test_what_is_no_text(profile: str | None, option: str) -> None:
+    """So Python hands over arguments that are not in UTF-8."""
+    with pytest.raises(UsageFault, match="take text"):
+        asked_for(profile, iter([option]))
 
 
 @pytest.mark.parametrize(
