@@ -13,12 +13,11 @@ from dataclasses import replace
 from sqlalchemy.exc import IntegrityError
 
 from kworkspace.authenticators.base import Authenticator
-from kworkspace.cli.client.errors import Conflict, Forbidden, InvalidName
+from kworkspace.cli.client.errors import Forbidden, InvalidName
 from kworkspace.cli.client.models import (
     AuthorizeRequest,
     Certificate,
     FailedLogin,
-    ServerState,
     SessionRequest,
 )
 from kworkspace.cli.client.names import Login, parse_login
@@ -32,6 +31,7 @@ from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.gateway_addresses import seen_addresses
 from kworkspace.hub.open_sessions import OpenSessions
 from kworkspace.hub.proofs import decode_field, session_id_of
+from kworkspace.hub.reach import reach
 from kworkspace.hub.readmodel import ReadModel, ServerRow
 from kworkspace.hub.servers import Servers
 from kworkspace.hub.starts import AlreadyRunning
@@ -214,27 +214,20 @@ class Sessions:
             BadRequest: the public key is none.
         """
         actor, server = await self._open_sessions.actor_and_server(id)
-        if (
-            server.state is not ServerState.READY
-            or server.host is None
-            or server.port is None
-            or server.host_key is None
-            or server.account is None
-        ):
-            raise Conflict("The workspace is not running")
+        place = reach(server)
         certificate = self._authority.issue(
             public_key=public_key,
             principal=server.id,
             key_id=f"session {id} of {actor}",
             sources=await seen_addresses(
-                source, server.host, server.port, configured=self._gateway_addresses
+                source, place.host, place.port, configured=self._gateway_addresses
             ),
             x11=self._open_sessions.policy.x11_forwarding,
         )
         return Certificate(
             certificate=certificate,
-            host=server.host,
-            port=server.port,
-            account=server.account,
-            host_key=server.host_key,
+            host=place.host,
+            port=place.port,
+            account=place.account,
+            host_key=place.host_key,
         )

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from kworkspace.authenticators.base import Authenticator
 from kworkspace.cli.client.errors import Conflict, Forbidden
-from kworkspace.cli.client.models import ServerState, TunnelCertificate
+from kworkspace.cli.client.models import TunnelCertificate
 from kworkspace.hub.audit import Audit
 from kworkspace.hub.ca import HostAuthority, UserAuthority, session_key
 from kworkspace.hub.db import models as db
 from kworkspace.hub.db import sessions as queries
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.gateway_addresses import seen_addresses
+from kworkspace.hub.reach import reach
 from kworkspace.hub.readmodel import ServerRow, TokenRow
 
 NO_KEY = "A certificate needs a token that a key of yours has signed for: kworkspace login"
@@ -76,21 +77,14 @@ class TunnelCertificates:
             raise Forbidden(NO_KEY)
         if not self._authenticator.is_good(token.user, token.key_fingerprint, address=address):
             raise Forbidden(f"The key that you signed in with may not be used from {address}")
-        if (
-            server.state is not ServerState.READY
-            or server.host is None
-            or server.port is None
-            or server.host_key is None
-            or server.account is None
-        ):
-            raise Conflict("The workspace is not running")
+        there = reach(server)
         fingerprint = session_key(public_key).get_fingerprint()
         tunnels = await self._tunnels(token, server, fingerprint)
         seen = {
             place
             for source in {row.gateway_address for row in tunnels}
             for place in await seen_addresses(
-                source, server.host, server.port, configured=self._gateway_addresses
+                source, there.host, there.port, configured=self._gateway_addresses
             )
         }
         certificate = self._authority.issue(
@@ -104,8 +98,8 @@ class TunnelCertificates:
         return TunnelCertificate(
             certificate=certificate,
             id=server.id,
-            account=server.account,
-            host_key=server.host_key,
+            account=there.account,
+            host_key=there.host_key,
             host_authorities=list(self._host_authority.public_keys()),
         )
 

@@ -17,7 +17,7 @@ from kworkspace.cli.client.errors import (
     InvalidName,
     NotFound,
 )
-from kworkspace.cli.client.models import ServerState, Tunnel, TunnelRequest, WorkspaceAddress
+from kworkspace.cli.client.models import Tunnel, TunnelRequest, WorkspaceAddress
 from kworkspace.cli.client.names import parse_user_name, parse_workspace_name
 from kworkspace.hub.admission import Admission
 from kworkspace.hub.audit import Audit, origin
@@ -28,6 +28,7 @@ from kworkspace.hub.db.locks import serialize
 from kworkspace.hub.db.moment import now as database_now
 from kworkspace.hub.db.store import Store, retried
 from kworkspace.hub.open_sessions import OpenSessions
+from kworkspace.hub.reach import reach
 from kworkspace.hub.readmodel import ReadModel, ServerRow, TokenRow
 from kworkspace.hub.servers import Servers
 from kworkspace.hub.tokens import Tokens
@@ -169,11 +170,5 @@ class Tunnels:
 
 
 def _address(server: ServerRow) -> WorkspaceAddress:
-    if (
-        server.state is not ServerState.READY
-        or server.host is None
-        or server.port is None
-        or not server.host_key
-    ):
-        raise Conflict("The workspace is not running")
-    return WorkspaceAddress(host=server.host, port=server.port, host_key=server.host_key)
+    place = reach(server)
+    return WorkspaceAddress(host=place.host, port=place.port, host_key=place.host_key)
