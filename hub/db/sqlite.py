@@ -46,6 +46,7 @@ class SQLite(Database):
             pool_size=1,
             max_overflow=0,
             pool_timeout=QUEUE_SECONDS,
+            hide_parameters=True,
             connect_args={"async_creator_fn": lambda *_args, **_kwargs: connect(file)},
         )
         _use_well(engine)

@@ -14,7 +14,7 @@ SLOW_SECONDS = 0.25
 
 
 class Turns:
-    """They."""
+    """Gives turns: how many are working, and who waits."""
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(AT_ONCE)

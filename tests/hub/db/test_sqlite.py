@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from kworkspace.cli.client.errors import Unavailable
 from kworkspace.cli.client.models import ServerState
@@ -27,6 +28,15 @@ async def test_sqlite_is_used_well(store: Store) -> None:
     async with store.begin() as session:
         found = {name: (await session.scalars(text(f"PRAGMA {name}"))).one() for name in wanted}
     assert found == wanted
+
+
+@ON_SQLITE
+async def test_errors_repeat_no_values(store: Store) -> None:
+    """They are logged, and a row may hold what is nobody else's to read."""
+    with pytest.raises(IntegrityError) as caught:
+        async with store.begin() as session:
+            session.add_all([user("somebody"), user("somebody")])
+    assert "somebody" not in str(caught.value)
 
 
 @asynccontextmanager
