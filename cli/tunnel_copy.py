@@ -67,6 +67,7 @@ class Copying:
         self._sock.setblocking(False)
         with _prepared(self._stdin), _prepared(self._stdout):
             try:
+                self._next_frame()  # of what has come already, which wakes nobody
                 while not self._is_done():
                     self._turn()
             except BrokenPipeError:  # ssh has gone

@@ -40,22 +40,6 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Two of them at once would be in each other's way: hubs and gateways that run, and their ssh.
-PROCESSES = ("gateway", "spawners/local", "kube_api")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several run the suite, one has all that starts programs, and a file is one's alone."""
-    for item in items:
-        file = item.path.relative_to(Path(__file__).parent)
-        alone = file.parent == Path() or any(map(file.is_relative_to, PROCESSES))
-        if alone or "make_hub" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-        else:
-            item.add_marker(pytest.mark.xdist_group(str(file)))
-
-
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """Return the condition's first true value.
 

@@ -54,7 +54,6 @@ TESTED_AS_A_WHOLE = {
     "gateway/test_session.py": "gateway/starting.py",
     "gateway/test_tunnel.py": "gateway/tunnel_port.py gateway/wire.py",
     "cli/commands/test_proxy_certificate.py": "cli/tunnel_hub.py cli/tunnel_pass.py",
-    "gateway/test_tunnel_ssh.py": "cli/tunnel_copy.py",
     "hub/api/test_routes.py": "hub/api/domain.py",
     "hub/api/test_addresses.py": "cli/client/proxies.py",
     "hub/api/test_tunnel_certificates.py": "hub/tunnel_certificates.py",

@@ -265,7 +265,9 @@ async def test_a_monitor_that_is_killed_leaves_nothing(shared: SharedServer) -> 
     _, ssh = await shared.start(spawner)
     assert ssh.run(daemon).returncode == 0
     await spawner.aclose()
-    os.kill(shared.server_pid(), signal.SIGKILL)
+    monitor = shared.server_pid()
+    os.kill(monitor, signal.SIGKILL)
+    await until(lambda: identify(monitor) is None, "its end")
     another = await shared.spawner()
     assert await another.running() == []
     await another.stop(running.id, running.slug)
