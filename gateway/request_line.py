@@ -6,10 +6,11 @@ Nothing of it reaches a shell.
 import shlex
 from dataclasses import dataclass, field
 
+import click
+
 from kworkspace.cli.client.exits import UsageFault
 
 PROGRAM = b"kworkspace"
-_LONG = ("--output", "--profile", "--option")
 
 
 class WrongUsage(UsageFault):
@@ -42,41 +43,38 @@ class Request:
     options: list[str] = field(default_factory=list)
 
 
+_LINE = click.Command(
+    PROGRAM.decode(),
+    params=[
+        click.Argument(["words"], nargs=-1),
+        click.Option(["-o", "--output"], type=click.Choice(["text", "json"]), default="text"),
+        click.Option(["-y", "--yes"], is_flag=True),
+        click.Option(["-h", "--help"], is_flag=True),
+        click.Option(["--profile"]),
+        click.Option(["--option", "options"], multiple=True),
+    ],
+    add_help_option=False,
+)
+
+
 def parse(command: bytes) -> Request:
-    """Parse a line as a shell would split it.
+    """Parse a line, split as a shell would split it.
 
     Raises:
         WrongUsage: it cannot be split, or an option is unknown or lacks its value.
     """
     try:
         _, *words = shlex.split(command.decode(errors="replace"))
+        given = _LINE.make_context(PROGRAM.decode(), words).params
     except ValueError as error:
         raise WrongUsage(str(error)) from None
-    request = Request([])
-    while words:
-        word = words.pop(0)
-        if word in {"-h", "--help"}:
-            request.help = True
-        elif word in {"-y", "--yes"}:
-            request.yes = True
-        elif word == "-o" or word.partition("=")[0] in _LONG:
-            name, equals, value = word.partition("=")
-            if not equals and not words:
-                raise WrongUsage(f"Option '{name}' requires an argument")
-            _set(request, name, value if equals else words.pop(0))
-        elif word.startswith("-") and word != "-":
-            raise WrongUsage(f"No such option: {word}")
-        else:
-            request.words.append(word)
-    return request
-
-
-def _set(request: Request, option: str, value: str) -> None:
-    if option == "--profile":
-        request.profile = value
-    elif option == "--option":
-        request.options.append(value)
-    elif value in {"text", "json"}:
-        request.json = value == "json"
-    else:
-        raise WrongUsage(f"Invalid value for '-o': '{value}' is not one of 'text', 'json'")
+    except click.UsageError as error:
+        raise WrongUsage(error.format_message().removesuffix(".")) from None
+    return Request(
+        words=list(given["words"]),
+        json=given["output"] == "json",
+        yes=given["yes"],
+        help=given["help"],
+        profile=given["profile"],
+        options=list(given["options"]),
+    )

@@ -57,11 +57,11 @@ class AdminApp(Hub):
         """Return what the words ask for; checked before anything is opened."""
         verb, *words = self.extra_args or [""]
         if verb not in self.usage:
-            known = ", ".join(self.usage)
+            command, known = self.name.rpartition(" ")[2], ", ".join(self.usage)
             raise ConfigError(
-                f"{self.name}: there is no '{verb}'; there are {known}"
+                f"{command}: there is no '{verb}'; there are {known}"
                 if verb
-                else f"{self.name}: say what to do: {known}"
+                else f"{command}: say what to do: {known}"
             )
         found: Verb | None = getattr(self, f"_{verb}")(words)
         if found is None:

@@ -13,6 +13,7 @@ from kworkspace.authenticators.keys import parse_public_key
 from tests.authenticators.conftest import KINDS, certify, make_key
 from tests.authenticators.test_directory import write
 from tests.conftest import wait_until
+from tests.echo import COMMAND, open_echo
 
 MakeHub = Callable[..., Any]
 SECONDS = 60
@@ -45,15 +46,7 @@ def test_directory_and_certificates(make_hub: MakeHub, tmp_path: Path) -> None:
         f"c.SSHKeyAuthenticator.user_authorities = {f'{authority}.pub'!r}\n",
     )
     hub.start()
-    session = subprocess.Popen(
-        person(hub, "bob", bob, "echo here; cat"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert session.stdout is not None
-    assert session.stdout.readline() == "here\n"
+    session = open_echo(person(hub, "bob", bob, COMMAND))
     bobs.unlink()
     session.wait(SECONDS)  # nobody closes its input
     assert "no longer good" in session.communicate()[1]

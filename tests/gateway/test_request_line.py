@@ -33,6 +33,9 @@ def test_options_may_stand_anywhere() -> None:
     ):
         assert parse(line) == expected
     assert parse(b"kworkspace -h").help
+    assert parse(b"kworkspace keys -ojson remove -y -- -x") == Request(
+        ["keys", "remove", "-x"], json=True, yes=True
+    )
     assert parse(b"kworkspace \xff").words == ["\ufffd"]
     for line in (b"kworkspace 'x", b"kworkspace --what", b"kworkspace -o", b"kworkspace -o xml"):
         with pytest.raises(UsageFault):

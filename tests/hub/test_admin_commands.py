@@ -134,8 +134,8 @@ def test_tokens(command: Type) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["user"], "kworkspace-hub user: say what to do: add, list, rename, remove"),
-        (["user", "ad"], "kworkspace-hub user: there is no 'ad'; there are add, list, rename"),
+        (["user"], "user: say what to do: add, list, rename, remove"),
+        (["user", "ad"], "user: there is no 'ad'; there are add, list, rename"),
         (["user", "add"], "Give it as: kworkspace-hub user add NAME... [--admin]"),
         (["user", "list", "x"], "Give it as: kworkspace-hub user list"),
         (["user", "rename", "x"], "Give it as: kworkspace-hub user rename OLD NEW"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kworkspace.hub.demo.addresses import Addresses, DemoUnfit, check_ports, configured
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -14,13 +15,6 @@ def taken_port() -> Iterator[int]:
     """A port on which something else listens, and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -48,10 +42,10 @@ def test_url() -> None:
     assert Addresses(1, 2, "/x/").url == "http://127.0.0.1:1/x"
 
 
-def test_free_ports(tmp_path: Path, free_port: int) -> None:
-    check_ports(tmp_path, Addresses(free_port, free_port))
+def test_free_ports(tmp_path: Path) -> None:
+    check_ports(tmp_path, Addresses(free_port(), free_port()))
 
 
-def test_port_of_somebody_else(tmp_path: Path, taken_port: int, free_port: int) -> None:
+def test_port_of_somebody_else(tmp_path: Path, taken_port: int) -> None:
     with pytest.raises(DemoUnfit, match=rf"^port {taken_port} .* --port \(and"):
-        check_ports(tmp_path, Addresses(taken_port, free_port))
+        check_ports(tmp_path, Addresses(taken_port, free_port()))
