@@ -328,4 +328,6 @@ def help_lines(login: Login) -> list[str]:
         "Answered by the gateway, also while your workspace is stopped.",
         "",
         *(f"  {name:<8}{text}" for name, text in texts.items()),
+        "",
+        "start takes --profile NAME (or ?, for a list) and --option NAME=VALUE.",
     ]
